@@ -3,20 +3,48 @@
 //! - **What**: evaluates rule groups at their intervals, stores what they yield, and sends alerts to Alertmanagers.
 //! - **Path**: beside the scrape and the query path: asks prepared queries of `query`, writes through
 //!   [`model::SeriesAppender`], sends over `http-client`.
-//! - **Invariants**: knows neither storage nor discovery; a rule, template or Alertmanager that fails does not affect the others.
-//! - **Files**: `load` checks of rule files · `test_series` samples of unit
-//!   tests · `notification` an alert as it is sent · `template` Go templates of labels and annotations · `notifier` queues and
-//!   Alertmanagers.
-//! - **Tests**: at the foot of each file; `tests/` runs upstream's recordings.
+//! - **Invariants**: knows neither storage nor discovery; a rule, template or Alertmanager that fails does not affect the others;
+//!   what a group yields at one time is one row, unless a rule reads what another one writes.
+//! - **Files**: `load` checks of rule files, `spec` groups as configured · `manager` their loops and reloads, `slots` when · `group`
+//!   one evaluation, `dependencies` which rules wait for others, `store` `output` and what is stored of it · `rule` state of a rule, `recording`
+//!   and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a restart · `context` what groups are
+//!   evaluated with · `status` what is said of rules · `metrics` what is counted · `notification` an alert as it is sent ·
+//!   `notifier` queues and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `test_series` samples of unit tests.
+//! - **Tests**: at the foot of each file; `tests/` runs groups on a paused clock, upstream's recordings, and receivers of alerts.
 
+mod alert;
+mod alerting;
+mod context;
+mod dependencies;
+mod error;
+mod group;
+mod links;
 mod load;
+mod manager;
+mod metrics;
 mod notification;
 mod notifier;
+mod output;
+mod recording;
+mod restore;
+mod rule;
+mod slots;
+mod spec;
+mod status;
+mod store;
 mod template;
 mod test_series;
 
-pub use load::{LoadChecks, TemplateCheck};
+pub use alert::{Alert, AlertState};
+pub use context::{Context, Notify, Options};
+pub use error::EvaluationError;
+pub use group::Group;
+pub use load::LoadChecks;
+pub use manager::{Clock, Manager};
 pub use notification::Notification;
 pub use notifier::{Alertmanagers, Notifier, NotifierOptions};
+pub use rule::Evaluation;
+pub use spec::{AlertSpec, GroupSpec, RuleSpec};
+pub use status::RuleStatus;
 pub use template::{Template, TemplateData, TemplateError};
 pub use test_series::{TestSamples, TestSeries};

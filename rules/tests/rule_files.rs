@@ -8,14 +8,9 @@ use model::NameValidation;
 use query::{Engine, EngineOptions};
 use rules::LoadChecks;
 
-/// Templates have tests of their own.
-fn any_template(_: &str, _: &str) -> Result<(), String> {
-    Ok(())
-}
-
 fn with_options<T>(names: NameValidation, read: impl FnOnce(&RuleOptions<'_>) -> T) -> T {
     let engine = Engine::new(EngineOptions::default());
-    let checks = LoadChecks::new(&engine, any_template);
+    let checks = LoadChecks::new(&engine);
     read(&RuleOptions { names, ignore_unknown_fields: false, checks: &checks })
 }
 

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::function::{Call, Function, Param, text};
-use super::text::{html_escaped, js_escaped, query_escaped};
+use super::text::{html_escaped, js_escaped};
+use crate::links::query_escaped;
 use crate::template::budget::Budget;
 use crate::template::data::Failure;
 use crate::template::format;

@@ -10,7 +10,8 @@ use super::function::{Function, Param, text};
 use super::humanize::{
     go_int, humanize, humanize_1024, humanize_duration, humanize_percentage, humanize_timestamp, to_float, to_time,
 };
-use super::text::{lower, query_escaped, titled, upper, without_domain, without_port};
+use super::text::{lower, titled, upper, without_domain, without_port};
+use crate::links::{graph_link, query_escaped, table_link};
 use crate::template::budget::{self, Budget, TEXT_MAX};
 use crate::template::data::Failure;
 use crate::template::quote;
@@ -47,8 +48,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toLower", ONE_TEXT, |_, args| {
         Ok(Value::string(text(&args[0]).chars().map(lower).collect::<String>()))
     }),
-    Function::new("graphLink", ONE_TEXT, |_, args| Ok(link(text(&args[0]), 0))),
-    Function::new("tableLink", ONE_TEXT, |_, args| Ok(link(text(&args[0]), 1))),
+    Function::new("graphLink", ONE_TEXT, |_, args| Ok(Value::string(graph_link(text(&args[0]))))),
+    Function::new("tableLink", ONE_TEXT, |_, args| Ok(Value::string(table_link(text(&args[0]))))),
     Function::new("sortByLabel", &[Param::String, Param::Vector], sort_by_label),
     Function::new("stripPort", ONE_TEXT, |_, args| Ok(Value::string(without_port(text(&args[0]))))),
     Function::new("stripDomain", ONE_TEXT, |_, args| Ok(Value::string(without_domain(text(&args[0]))))),
@@ -101,10 +102,6 @@ fn replace_all(_: &mut Budget<'_>, args: &[Value]) -> Result<Value, Failure> {
         format!("regexp: Compile({quoted}): {error}")
     })?;
     regex.replace_all(subject, replacement, TEXT_MAX).map(Value::string).ok_or_else(budget::too_long)
-}
-
-fn link(expr: &str, tab: u8) -> Value {
-    Value::string(format!("/graph?g0.expr={}&g0.tab={tab}", query_escaped(expr)))
 }
 
 /// Sorts the results where they are, so that every variable that has them sees them sorted, as upstream does.

@@ -41,20 +41,6 @@ fn push_unit(out: &mut String, c: char) {
     write!(out, "\\u{:04X}", u32::from(c)).expect("BUG: writing to a string does not fail");
 }
 
-/// Go's `url.QueryEscape`.
-pub(super) fn query_escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' ' => out.push('+'),
-            b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => write!(out, "%{byte:02X}").expect("BUG: writing to a string does not fail"),
-        }
-    }
-    out
-}
-
 /// Host and port as Go's `net.SplitHostPort` takes them apart.
 fn host_and_port(text: &str) -> Option<(&str, &str)> {
     let (before, port) = text.rsplit_once(':')?;

@@ -1,0 +1,113 @@
+//! Which rules of a group read what an earlier one writes. Those that do not are evaluated side by side, and their results are
+//! stored together. (Prometheus: `buildDependencyMap` in `rules/group.go`.)
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use model::Matcher;
+use model::labels::METRIC_NAME;
+
+use crate::spec::RuleSpec;
+
+const ALERT_METRICS: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+
+/// Cuts a group into runs of rules of which none reads what another one before it in the run writes; in their order. `selectors`
+/// are the matchers of every selector of each rule.
+pub(crate) fn runs(rules: &[RuleSpec], selectors: &[Vec<Vec<Matcher>>]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let mut written = Written::default();
+    for (i, (rule, selectors)) in rules.iter().zip(selectors).enumerate() {
+        let reads = selectors.iter().any(|selector| written.may_be_read_by(selector));
+        match runs.last_mut() {
+            Some(run) if !reads => run.end = i + 1,
+            _ => {
+                runs.push(i..i + 1);
+                written = Written::default();
+            }
+        }
+        written.add(rule);
+    }
+    runs
+}
+
+/// What the rules of a run write: names of metrics, and those of alerts.
+#[derive(Debug, Default)]
+struct Written<'a> {
+    records: HashSet<&'a str>,
+    alerts: Vec<&'a str>,
+}
+
+impl<'a> Written<'a> {
+    fn add(&mut self, rule: &'a RuleSpec) {
+        if rule.is_alerting() {
+            self.alerts.push(&rule.name);
+        } else {
+            self.records.insert(&rule.name);
+        }
+    }
+
+    fn may_be_read_by(&self, selector: &[Matcher]) -> bool {
+        let names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name == METRIC_NAME).collect();
+        let reads = |name: &str| names.iter().all(|matcher| matcher.matches(name));
+        let alert_names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name == "alertname").collect();
+        let reads_alert = |name: &&str| alert_names.iter().all(|matcher| matcher.matches(name));
+        // Most selectors name one metric, and most groups have many rules.
+        let reads_record = match names.iter().find_map(|matcher| matcher.literals()).as_deref() {
+            Some([name]) => self.records.contains(name) && reads(name),
+            _ => self.records.iter().any(|name| reads(name)),
+        };
+        reads_record || (ALERT_METRICS.iter().any(|name| reads(name)) && self.alerts.iter().any(reads_alert))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use query::Engine;
+
+    use super::*;
+
+    /// Rules as `name: expression`, alerts with a `!` before it; the runs as their ends.
+    #[track_caller]
+    fn check(rules: &[&str], ends: &[usize]) {
+        let engine = Engine::default();
+        let (mut specs, mut selectors) = (Vec::new(), Vec::new());
+        for rule in rules {
+            let (name, expr) = rule.split_once(": ").unwrap();
+            let spec = match name.strip_prefix('!') {
+                Some(name) => RuleSpec::alerting(name, expr),
+                None => RuleSpec::recording(name, expr),
+            };
+            specs.push(spec);
+            selectors.push(engine.selectors(expr, &engine.bounds(&query::QueryOptions::default())).unwrap());
+        }
+        let runs = runs(&specs, &selectors);
+        assert_eq!(runs.iter().map(|run| run.end).collect::<Vec<_>>(), ends);
+        assert!(runs.iter().zip(runs.iter().skip(1)).all(|(a, b)| a.end == b.start));
+    }
+
+    #[test]
+    fn rules_that_read_earlier_ones_begin_a_run() {
+        check(&[], &[]);
+        check(&["a: up"], &[1]);
+        check(&["a: up", "b: up", "c: down"], &[3]);
+        check(&["a: up", "b: a", "c: up"], &[1, 3]);
+        check(&["a: up", "b: a", "c: b + a"], &[1, 2, 3]);
+        // A rule that reads a later one reads what that wrote the last time.
+        check(&["a: b", "b: up", "c: up"], &[3]);
+        check(&["job:a: up", r#"b: {__name__=~"job:.*"}"#, "c: rate(job:a[5m])"], &[1, 3]);
+    }
+
+    #[test]
+    fn selectors_without_a_name_may_read_everything() {
+        check(&["a: up", r#"b: {job="x"}"#, "c: up"], &[1, 3]);
+        check(&["a: up", r#"b: {__name__!="a", job="x"}"#, "c: up"], &[3]);
+    }
+
+    #[test]
+    fn alerts_are_read_by_their_metrics() {
+        check(&["!A: up", "b: ALERTS"], &[1, 2]);
+        check(&["!A: up", r#"b: ALERTS_FOR_STATE{alertname="A"}"#], &[1, 2]);
+        check(&["!A: up", r#"b: ALERTS{alertname="B"}"#, "!C: A"], &[3]);
+        check(&["a: up", "b: ALERTS"], &[2]);
+    }
+}

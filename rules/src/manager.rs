@@ -1,0 +1,238 @@
+//! Runs groups at their intervals, and changes them on a reload. (Prometheus: `rules/manager.go`.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use model::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use prometheus::Registry;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::error::EvaluationError;
+use crate::group::Group;
+use crate::metrics::Metrics;
+use crate::restore::restore;
+use crate::slots::Slots;
+use crate::spec::GroupSpec;
+
+/// Groups that are evaluated at once: more than there are cores, as some wait for the disk.
+const GROUPS_AT_ONCE_MIN: usize = 8;
+/// The longest sleep: a clock that is set is noticed after it.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// The series of a group that was removed are marked stale after so many intervals. By then a group that was renamed has been
+/// evaluated, and what it continues is not marked.
+const MARKED_AFTER_INTERVALS: u32 = 2;
+
+/// The wall clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The groups that run.
+pub struct Manager {
+    shared: Arc<Shared>,
+    /// Held over a whole change.
+    groups: AsyncMutex<BTreeMap<String, Running>>,
+    /// The same groups, for who only looks.
+    listed: RwLock<Vec<Arc<Group>>>,
+    tasks: Mutex<JoinSet<()>>,
+    /// Were there groups before, be it none?
+    applied: AtomicBool,
+}
+
+/// What the tasks of all groups share.
+struct Shared {
+    context: RwLock<Arc<Context>>,
+    metrics: Metrics,
+    at_once: Semaphore,
+    now: Clock,
+    /// Cancelled when the server ends.
+    stop: CancellationToken,
+}
+
+/// A group and its task.
+struct Running {
+    group: Arc<Group>,
+    stop: CancellationToken,
+    /// Cancelled when the task has ended.
+    ended: CancellationToken,
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("groups", &self.listed.read().len()).finish_non_exhaustive()
+    }
+}
+
+impl Manager {
+    /// A manager without groups.
+    ///
+    /// # Errors
+    /// When a metric is registered already.
+    pub fn new(context: Context, registry: &Registry, now: Clock) -> Result<Self, prometheus::Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            context: RwLock::new(Arc::new(context)),
+            metrics: Metrics::new(registry)?,
+            at_once: Semaphore::new(GROUPS_AT_ONCE_MIN.max(2 * cores)),
+            now,
+            stop: CancellationToken::new(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            groups: AsyncMutex::default(),
+            listed: RwLock::default(),
+            tasks: Mutex::default(),
+            applied: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs these groups from now on, with this context. A group that did not change goes on; one that did takes over the state
+    /// of its rules. The state of alerts is restored in groups of the first call.
+    ///
+    /// # Errors
+    /// When a query or a template of a group is not valid; then nothing changes.
+    pub async fn apply(&self, specs: Vec<GroupSpec>, context: Context) -> Result<(), EvaluationError> {
+        let mut groups = self.groups.lock().await;
+        let is_first = !self.applied.load(Ordering::Acquire);
+        let is_replanned = !Arc::ptr_eq(&self.shared.context.read().engine, &context.engine);
+        // All that can fail comes before anything changes.
+        let mut kept = BTreeSet::new();
+        let mut fresh = Vec::new();
+        for spec in specs {
+            let key = spec.key();
+            match groups.get(&key).filter(|running| *running.group.spec() == spec) {
+                Some(running) => {
+                    if is_replanned {
+                        running.group.prepare(&context)?;
+                    }
+                    kept.insert(key);
+                }
+                None => fresh.push(Group::new(spec, &context, self.shared.metrics.clone(), is_first)?),
+            }
+        }
+        self.applied.store(true, Ordering::Release);
+        *self.shared.context.write() = Arc::new(context);
+        let mut old: BTreeMap<String, Running> = groups.extract_if(.., |key, _| !kept.contains(key)).collect();
+        // All at once, then the iterations under way are waited for.
+        old.values().for_each(|running| running.stop.cancel());
+        join_all(old.values().map(|running| running.ended.cancelled())).await;
+        for group in fresh {
+            let replaced = old.remove(&group.key);
+            if let Some(replaced) = &replaced {
+                group.take_over(&replaced.group);
+            }
+            let group = Arc::new(group);
+            groups.insert(group.key.clone(), self.start(group));
+        }
+        old.into_values().for_each(|removed| self.remove(removed.group));
+        *self.listed.write() = groups.values().map(|running| Arc::clone(&running.group)).collect();
+        Ok(())
+    }
+
+    /// The groups, by file and name.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        let mut groups = self.listed.read().clone();
+        groups.sort_by(|a, b| (&a.spec().file, &a.spec().name).cmp(&(&b.spec().file, &b.spec().name)));
+        groups
+    }
+
+    /// Ends all groups, after the rule that each is evaluating.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        let groups = self.groups.lock().await;
+        join_all(groups.values().map(|running| running.ended.cancelled())).await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
+    }
+
+    fn start(&self, group: Arc<Group>) -> Running {
+        let (stop, ended) = (self.shared.stop.child_token(), CancellationToken::new());
+        let running = Running { group: Arc::clone(&group), stop: stop.clone(), ended: ended.clone() };
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            // Also when the task is aborted.
+            let _ended = ended.drop_guard();
+            run(&shared, &group, &stop).await;
+        });
+        running
+    }
+
+    /// Marks the series of a group stale that is there no more.
+    fn remove(&self, group: Arc<Group>) {
+        group.forget_metrics();
+        let (shared, removed_at) = (Arc::clone(&self.shared), (self.shared.now)());
+        let interval = Duration::from_millis(u64::try_from(group.spec().interval_ms).unwrap_or_default());
+        self.spawn(async move {
+            tokio::select! {
+                () = shared.stop.cancelled() => {}
+                () = tokio::time::sleep(MARKED_AFTER_INTERVALS * interval) => {
+                    shared.work(move |context| group.mark_all_removed(context, removed_at)).await;
+                }
+            }
+        });
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        // Those that have ended are let go of here: groups come and go.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
+impl Shared {
+    /// Does something that blocks, when it is its turn.
+    async fn work(&self, work: impl FnOnce(&Context) + Send + 'static) {
+        // The semaphore is never closed.
+        let Ok(_turn) = self.at_once.acquire().await else { return };
+        let context = Arc::clone(&self.context.read());
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&context)).await {
+            tracing::error!(%error, "the evaluation of a rule group panicked");
+        }
+    }
+
+    /// Waits until the wall clock shows a time; `false` when told to stop.
+    async fn wait_until(&self, time: Timestamp, stop: &CancellationToken) -> bool {
+        let left = time.saturating_since((self.now)());
+        let Ok(left) = u64::try_from(left) else { return !stop.is_cancelled() };
+        let left = Duration::from_millis(left).min(SLEEP_MAX);
+        tokio::select! {
+            () = stop.cancelled() => false,
+            () = tokio::time::sleep(left) => true,
+        }
+    }
+}
+
+/// Evaluates a group in every slot. Slots that a slow evaluation has missed are counted, and skipped.
+async fn run(shared: &Shared, group: &Arc<Group>, stop: &CancellationToken) {
+    let slots = Slots::new((&group.spec().file, &group.spec().name), group.spec().interval_ms);
+    let mut next = slots.at((shared.now)()).next();
+    let mut evaluations = 0u64;
+    while shared.wait_until(slots.time(next), stop).await {
+        let current = slots.at((shared.now)());
+        // The clock was set back: the next slot is that of the new time.
+        next = next.min(current.next());
+        if current < next {
+            continue;
+        }
+        // It was late for this one.
+        group.missed(current.missed_since(next) + u64::from(current > next));
+        let (ts, evaluated) = (slots.time(current), Arc::clone(group));
+        let stopped = stop.clone();
+        shared.work(move |context| evaluated.evaluate(context, ts, &|| stopped.is_cancelled())).await;
+        evaluations += 1;
+        // What alerts depend on may not have been scraped, or recorded, before the first evaluation.
+        if evaluations == 2 && group.is_to_be_restored() {
+            let (restored, now) = (Arc::clone(group), (shared.now)());
+            shared.work(move |context| restore(&restored, context, now)).await;
+        }
+        next = current.next();
+    }
+}

@@ -1,0 +1,126 @@
+//! A rule of a running group: what it is, and what its last evaluations came to.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use model::{Labels, Matcher, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use query::{Prepared, QueryOptions};
+
+use crate::alerting::Alerts;
+use crate::context::Context;
+use crate::error::EvaluationError;
+use crate::recording::Recorded;
+use crate::spec::RuleSpec;
+
+/// Evaluations of a rule that are remembered.
+const HISTORY_MAX: usize = 100;
+
+/// A rule of a running group.
+pub(crate) struct Rule {
+    pub(crate) spec: RuleSpec,
+    pub(crate) kind: Kind,
+    /// Planned anew when a reload changes what queries are planned with.
+    prepared: RwLock<Arc<Prepared>>,
+    pub(crate) state: Mutex<RuleState>,
+}
+
+/// What only rules of one kind have.
+pub(crate) enum Kind {
+    Recording(Recorded),
+    Alerting(Box<Alerts>),
+}
+
+/// What an evaluation came to.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The time that it was for.
+    pub ts: Timestamp,
+    /// How long it took, seconds.
+    pub duration_s: f64,
+    /// How many samples it yielded.
+    pub samples: u32,
+    /// Why it failed, if it did.
+    pub error: Option<Arc<str>>,
+}
+
+/// What the last evaluations of a rule came to.
+#[derive(Debug, Default)]
+pub(crate) struct RuleState {
+    /// When the last one began, by the wall clock.
+    pub(crate) evaluated_at: Option<Timestamp>,
+    /// The last ones, oldest first.
+    pub(crate) history: VecDeque<Evaluation>,
+    /// The series of the last one that was stored, to mark those that are gone.
+    pub(crate) series: HashSet<Labels>,
+}
+
+impl RuleState {
+    /// Adds an evaluation.
+    pub(crate) fn evaluated(&mut self, began: Timestamp, evaluation: Evaluation) {
+        self.evaluated_at = Some(began);
+        if self.history.len() == HISTORY_MAX {
+            self.history.pop_front();
+        }
+        self.history.push_back(evaluation);
+    }
+
+    /// The last evaluation failed after all: its result could not be stored.
+    pub(crate) fn failed(&mut self, error: &EvaluationError) {
+        if let Some(last) = self.history.back_mut() {
+            last.error = Some(model::with_causes(error).into());
+        }
+    }
+}
+
+impl Rule {
+    /// Plans the query of a rule and reads its templates.
+    ///
+    /// # Errors
+    /// When one of them is not valid; what was loaded is.
+    pub(crate) fn new(spec: RuleSpec, context: &Context) -> Result<Self, EvaluationError> {
+        let prepared = RwLock::new(Arc::new(context.prepare(&spec.expr)?));
+        let kind = match &spec.alert {
+            Some(alert) => Kind::Alerting(Box::new(Alerts::new(&spec, alert)?)),
+            None => Kind::Recording(Recorded::new(&spec)),
+        };
+        Ok(Self { spec, kind, prepared, state: Mutex::default() })
+    }
+
+    /// The planned query.
+    pub(crate) fn prepared(&self) -> Arc<Prepared> {
+        Arc::clone(&self.prepared.read())
+    }
+
+    /// Plans the query anew, with the options of another engine.
+    pub(crate) fn prepare(&self, context: &Context) -> Result<(), EvaluationError> {
+        let prepared = Arc::new(context.prepare(&self.spec.expr)?);
+        *self.prepared.write() = prepared;
+        Ok(())
+    }
+
+    /// The matchers of every selector.
+    pub(crate) fn selectors(&self, context: &Context) -> Result<Vec<Vec<Matcher>>, EvaluationError> {
+        let bounds = context.engine.bounds(&QueryOptions::default());
+        Ok(context.engine.selectors(&self.spec.expr, &bounds)?)
+    }
+
+    /// Its alerts, if it has any.
+    pub(crate) fn alerts(&self) -> Option<&Alerts> {
+        match &self.kind {
+            Kind::Alerting(alerts) => Some(alerts),
+            Kind::Recording(_) => None,
+        }
+    }
+
+    /// Goes on where a rule of the same identity ended.
+    pub(crate) fn take_over(&self, from: &Self) {
+        let mut state = self.state.lock();
+        let mut old = from.state.lock();
+        state.series = std::mem::take(&mut old.series);
+        state.history = std::mem::take(&mut old.history);
+        if let (Some(alerts), Some(old)) = (self.alerts(), from.alerts()) {
+            alerts.take_over(old);
+        }
+    }
+}
