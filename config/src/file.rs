@@ -36,11 +36,7 @@ section! {
         )]
         pub alerting: AlertingConfig,
         /// Files of recording and alerting rules; the last part may contain `*`.
-        #[yaml(
-            Patterns,
-            with = "rule file";
-            unserved = "recording and alerting rules are not served yet; none is evaluated"
-        )]
+        #[yaml(Patterns, with = "rule file")]
         pub rule_files: Vec<PathBuf>,
         /// Files of further `scrape_configs`; the last part may contain `*`.
         #[yaml(Patterns, with = "scrape config file")]

@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) query_log: QueryLog,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,
+    pub(crate) rules: rules::Manager,
+    pub(crate) notifier: Arc<rules::Notifier>,
     /// Follows objects of the API server, with `--operator`.
     pub(crate) operator: Option<Arc<operator::Operator>>,
     pub(crate) registry: prometheus::Registry,

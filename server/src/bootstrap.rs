@@ -136,13 +136,16 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         cost: Arc::new(cost_limits(&flags, config)),
         ..query::EngineOptions::default()
     };
-    let engine = query::Engine::new(options.with_features(flags.features.names()));
+    let engine = Arc::new(query::Engine::new(options.with_features(flags.features.names())));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
     let at_once_after = Some(START);
+    let stop = CancellationToken::new();
+    let (rules, notifier) =
+        components::build_rules((&flags, &settings), (&db, &engine), (&user_agent, &resolver), (&registry, &stop))?;
     let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
@@ -160,17 +163,19 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         flags,
         settings,
         db,
-        engine: RwLock::new(Arc::new(engine)),
+        engine: RwLock::new(engine),
         query_slots: Arc::new(Semaphore::new(concurrency)),
         query_turn: Arc::new(Semaphore::new(1)),
         listing_slots: Arc::new(Semaphore::new(concurrency)),
         query_log,
         discovery: Mutex::new(discovery),
         scraper,
+        rules,
+        notifier,
         operator,
         registry,
         metrics,
-        stop: CancellationToken::new(),
+        stop,
         started: now,
         config: RwLock::new(Arc::new(config.clone())),
         file: RwLock::new(Arc::new(config.clone())),

@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use jiff::civil::Date;
 use model::Timestamp;
 
+/// Go's zero time, of what has not happened yet.
+pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
+
 /// `2023-11-14T22:13:20.123Z`.
 pub(crate) fn rfc3339(ts: Timestamp) -> String {
     // jiff's years end at 9999; beyond them the number has to do.

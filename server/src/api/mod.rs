@@ -18,6 +18,8 @@ mod query;
 mod query_params;
 mod redirect;
 mod router;
+mod rule_filters;
+mod rules;
 mod search;
 mod series;
 mod stats;

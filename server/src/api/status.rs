@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use model::{Matcher, Timestamp};
+use model::Timestamp;
 use serde::Serialize;
 
 use super::executor::in_place;
-use super::params::integer;
 use super::{ApiError, Params, format};
 use crate::app::App;
 use crate::clock::rfc3339;
@@ -236,56 +235,4 @@ struct WalReplayJson {
 /// `/api/v1/status/walreplay`: there is nothing to replay before the server is ready.
 pub(crate) async fn walreplay() -> Response {
     format::success_of(&WalReplayJson { min: 0, max: 0, current: 0 })
-}
-
-/// `/api/v1/alerts`
-pub(crate) async fn no_alerts() -> Response {
-    format::success_of(&BTreeMap::from([("alerts", NOTHING)]))
-}
-
-/// `/api/v1/alertmanagers`
-pub(crate) async fn no_alertmanagers() -> Response {
-    format::success_of(&BTreeMap::from([("activeAlertmanagers", NOTHING), ("droppedAlertmanagers", NOTHING)]))
-}
-
-/// An empty list.
-const NOTHING: [(); 0] = [];
-
-/// `/api/v1/rules`: what is asked for is checked, though there are none.
-pub(crate) async fn no_rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let params = params.plain()?;
-    let bounds = app.engine().bounds(&query::QueryOptions::default());
-    let sets = in_place(|| params.matchers(&bounds, ApiError::bad_data))??;
-    if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
-        return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
-    }
-    let kind = params.get("type").to_lowercase();
-    if !["", "alert", "record"].contains(&&*kind) {
-        return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
-    }
-    params.switch("exclude_alerts", false).map_err(|text| {
-        let text = text.to_lowercase();
-        let why = format!("error converting exclude_alerts: strconv.ParseBool: parsing {text:?}: invalid syntax");
-        ApiError::parameter("exclude_alerts", why)
-    })?;
-    let (limit, next) = (params.get("group_limit"), params.get("group_next_token"));
-    if !limit.is_empty() {
-        // Upstream parses 32 bits.
-        let number = integer(limit).and_then(|n| i32::try_from(n).map_err(|_| "value out of range"));
-        let number = number.map_err(|why| {
-            let why = format!("group_limit needs to be a valid number: strconv.ParseInt: parsing {limit:?}: {why}");
-            ApiError::parameter("group_limit", why)
-        })?;
-        if number <= 0 {
-            return Err(ApiError::parameter("group_limit", "group_limit needs to be greater than 0"));
-        }
-    }
-    if !next.is_empty() {
-        let why = match limit {
-            "" => "group_limit needs to be present in order to paginate over the groups".to_owned(),
-            _ => format!("invalid group_next_token '{next}'. were rule groups changed?"),
-        };
-        return Err(ApiError::parameter("group_next_token", why));
-    }
-    Ok(format::success_of(&BTreeMap::from([("groups", NOTHING)])))
 }

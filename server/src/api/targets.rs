@@ -12,10 +12,7 @@ use serde::Serialize;
 use super::format::{self, LabelSet};
 use super::{ApiError, Params};
 use crate::app::App;
-use crate::clock::rfc3339;
-
-/// Go's zero time: a target that was never scraped.
-const NEVER: &str = "0001-01-01T00:00:00Z";
+use crate::clock::{NEVER, rfc3339};
 
 /// `/api/v1/targets`
 pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ::discovery::Consumer;
 use anyhow::Result;
 use config::Config;
 use futures::future::BoxFuture;
+use rules::Notifier;
 
 use crate::app::App;
 use crate::component::{Change, Component};
@@ -17,10 +19,14 @@ impl Component for Discovery {
     }
 
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
-        let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
+        let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
         Ok(Box::pin(async move {
-            let jobs = jobs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
-            app.discovery.lock().await.apply(discovery::Consumer::SCRAPE, jobs);
+            let mut discovery = app.discovery.lock().await;
+            let jobs = new.scrape_configs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
+            discovery.apply(Consumer::SCRAPE, jobs);
+            let sections = new.alerting.alertmanagers.iter().enumerate();
+            let sections: Vec<_> = sections.map(|(i, section)| (Notifier::discovery_key(i), &*section.sd)).collect();
+            discovery.apply(Consumer::NOTIFY, sections.iter().map(|(key, sd)| (key.as_str(), *sd)));
             Ok(())
         }))
     }

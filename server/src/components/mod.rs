@@ -5,6 +5,7 @@ mod http;
 mod logging;
 mod objects;
 mod query;
+mod rules;
 mod scraping;
 mod storage;
 
@@ -19,6 +20,7 @@ use crate::logging::LogLevel;
 use crate::serve::Web;
 
 pub(crate) use objects::{follow_objects, kubelet_service};
+pub(crate) use rules::build_rules;
 
 /// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
 /// the database closes last.
@@ -37,6 +39,8 @@ pub(crate) fn all(
         Arc::new(logging::Logging::new(Arc::clone(app), level)),
         query(app),
         scraping(app),
+        // Before discovery, so that Alertmanagers are not taken for those of another section.
+        Arc::new(rules::Rules(Arc::clone(app))),
         Arc::new(discovery::Discovery(Arc::clone(app))),
         Arc::new(objects::Objects(Arc::clone(app))),
         Arc::new(http::Http::new(Arc::clone(app), web, listeners)),

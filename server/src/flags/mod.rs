@@ -113,6 +113,20 @@ flags! {
         query_max_memory: Bytes = ("query.max-memory", "0B");
         /// Most memory of one query. Default: half of what all may have together.
         query_max_memory_per_query: Bytes = ("query.max-memory-per-query", "0B");
+        /// Longest outage over which the state of alerts is restored.
+        rules_alert_for_outage_tolerance: Duration = ("rules.alert.for-outage-tolerance", "1h");
+        /// Least time before a restored alert fires; state is restored only where 'for' is at least this long, or over.
+        rules_alert_for_grace_period: Duration = ("rules.alert.for-grace-period", "10m");
+        /// Least time before an alert is sent again.
+        rules_alert_resend_delay: Duration = ("rules.alert.resend-delay", "1m");
+        /// Most rules of a group that are evaluated side by side, beside the first one.
+        rules_max_concurrent_evals: usize = ("rules.max-concurrent-evals", "4");
+        /// Most alerts that wait for one Alertmanager.
+        alertmanager_notification_queue_capacity: usize = ("alertmanager.notification-queue-capacity", "10000");
+        /// Most alerts in one request to an Alertmanager.
+        alertmanager_notification_batch_size: usize = ("alertmanager.notification-batch-size", "256");
+        /// Send the alerts that wait when the server ends.
+        alertmanager_drain_notification_queue_on_shutdown: bool = ("alertmanager.drain-notification-queue-on-shutdown", "true");
         /// Take jobs from ServiceMonitor, PodMonitor, Probe and ScrapeConfig objects of the Kubernetes API server.
         operator: bool = ("operator", "false");
         /// The Prometheus object to follow, namespace/name. Without it all monitors that are visible are selected.
@@ -164,13 +178,6 @@ flags! {
         "storage.remote.read-sample-limit": usize = "50000000", "Remote read.";
         "storage.remote.read-concurrent-limit": usize = "10", "Remote read.";
         "storage.remote.read-max-bytes-in-frame": usize = "1048576", "Remote read.";
-        "rules.alert.for-outage-tolerance": Duration = "1h", "Rules.";
-        "rules.alert.for-grace-period": Duration = "10m", "Rules.";
-        "rules.alert.resend-delay": Duration = "1m", "Rules.";
-        "rules.max-concurrent-evals": usize = "4", "Rules.";
-        "alertmanager.notification-queue-capacity": usize = "10000", "Alerting.";
-        "alertmanager.notification-batch-size": usize = "256", "Alerting.";
-        "alertmanager.drain-notification-queue-on-shutdown": bool = "true", "Alerting.";
     }
     hidden {
         "scrape.adjust-timestamps": bool = "true";

@@ -1,0 +1,235 @@
+//! `/api/v1/rules`, `/api/v1/alerts` and `/api/v1/alertmanagers`. (Prometheus: `web/api/v1/api.go`.)
+
+use std::sync::Arc;
+
+use ::rules::{Alert, AlertState, Group, RuleStatus};
+use axum::extract::State;
+use axum::response::Response;
+use model::Matcher;
+use serde::Serialize;
+
+use super::executor::in_place;
+use super::format::{self, LabelSet};
+use super::rule_filters::RuleFilters;
+use super::{ApiError, Params};
+use crate::app::App;
+use crate::clock::{NEVER, rfc3339};
+
+/// `/api/v1/alerts`
+pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Response {
+    let groups = app.rules.groups();
+    let mut rules: Vec<(AlertState, &str, Vec<Alert>)> = Vec::new();
+    for group in &groups {
+        // Within a group those that fire come first, as upstream lists them.
+        let mut of_group: Vec<_> = group
+            .rules()
+            .filter_map(|rule| rule.alerts.map(|(state, alerts)| (state, &*rule.spec.name, alerts)))
+            .collect();
+        of_group.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        rules.extend(of_group);
+    }
+    let alerts = rules.iter().flat_map(|(_, _, alerts)| alerts).map(AlertJson::new).collect();
+    format::success_of(&AlertsJson { alerts })
+}
+
+/// `/api/v1/alertmanagers`
+pub(crate) async fn alertmanagers(State(app): State<Arc<App>>) -> Response {
+    let known = app.notifier.alertmanagers();
+    let urls = |urls: Vec<String>| urls.into_iter().map(|url| UrlJson { url }).collect();
+    format::success_of(&AlertmanagersJson {
+        active_alertmanagers: urls(known.active),
+        dropped_alertmanagers: urls(known.dropped),
+    })
+}
+
+/// `/api/v1/rules`
+pub(crate) async fn rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let params = params.plain()?;
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
+    let sets = in_place(|| params.matchers(&bounds, ApiError::bad_data))??;
+    if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+        return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
+    }
+    let filters = RuleFilters::new(&params, sets)?;
+    let groups = app.rules.groups();
+    let page = filters.page(&groups)?;
+    let groups = page.groups.iter().map(|(group, rules)| GroupJson::new(group, rules, &filters)).collect();
+    Ok(format::success_of(&RulesJson { groups, group_next_token: page.next_token }))
+}
+
+#[derive(Serialize)]
+struct AlertsJson {
+    alerts: Vec<AlertJson>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AlertmanagersJson {
+    active_alertmanagers: Vec<UrlJson>,
+    dropped_alertmanagers: Vec<UrlJson>,
+}
+
+#[derive(Serialize)]
+struct UrlJson {
+    url: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RulesJson<'a> {
+    groups: Vec<GroupJson<'a>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    group_next_token: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupJson<'a> {
+    name: &'a str,
+    file: &'a str,
+    rules: Vec<RuleJson<'a>>,
+    interval: f64,
+    limit: usize,
+    evaluation_time: f64,
+    last_evaluation: String,
+}
+
+impl<'a> GroupJson<'a> {
+    fn new(group: &'a Group, rules: &'a [RuleStatus<'a>], filters: &RuleFilters) -> Self {
+        let (evaluated_at, took) = group.last_evaluation();
+        Self {
+            name: &group.spec().name,
+            file: &group.spec().file,
+            rules: rules.iter().map(|rule| RuleJson::new(rule, filters.excludes_alerts())).collect(),
+            interval: seconds(group.spec().interval_ms),
+            limit: group.spec().limit,
+            evaluation_time: took.as_secs_f64(),
+            last_evaluation: evaluated_at.map_or_else(|| NEVER.to_owned(), rfc3339),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RuleJson<'a> {
+    Alerting(AlertingJson<'a>),
+    Recording(RecordingJson<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AlertingJson<'a> {
+    state: &'static str,
+    name: &'a str,
+    query: &'a str,
+    duration: f64,
+    keep_firing_for: f64,
+    labels: Pairs<'a>,
+    annotations: Pairs<'a>,
+    /// Null where they were excluded.
+    alerts: Option<Vec<AlertJson>>,
+    #[serde(flatten)]
+    last: LastJson<'a>,
+}
+
+#[derive(Serialize)]
+struct RecordingJson<'a> {
+    name: &'a str,
+    query: &'a str,
+    labels: Pairs<'a>,
+    #[serde(flatten)]
+    last: LastJson<'a>,
+}
+
+/// The last evaluation of a rule.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastJson<'a> {
+    health: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<&'a str>,
+    evaluation_time: f64,
+    last_evaluation: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl<'a> RuleJson<'a> {
+    fn new(rule: &'a RuleStatus<'a>, excludes_alerts: bool) -> Self {
+        let last = |kind| LastJson {
+            health: rule.health(),
+            last_error: rule.last.as_ref().and_then(|last| last.error.as_deref()),
+            evaluation_time: rule.last.as_ref().map_or(0.0, |last| last.duration_s),
+            last_evaluation: rule.evaluated_at.map_or_else(|| NEVER.to_owned(), rfc3339),
+            kind,
+        };
+        let spec = rule.spec;
+        let (Some(alert), Some((state, alerts))) = (&spec.alert, &rule.alerts) else {
+            let labels = Pairs(&spec.labels);
+            return Self::Recording(RecordingJson {
+                name: &spec.name,
+                query: &spec.expr,
+                labels,
+                last: last("recording"),
+            });
+        };
+        Self::Alerting(AlertingJson {
+            state: state.as_str(),
+            name: &spec.name,
+            query: &spec.expr,
+            duration: seconds(alert.for_ms),
+            keep_firing_for: seconds(alert.keep_firing_for_ms),
+            labels: Pairs(&spec.labels),
+            annotations: Pairs(&alert.annotations),
+            alerts: (!excludes_alerts).then(|| alerts.iter().map(AlertJson::new).collect()),
+            last: last("alerting"),
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AlertJson {
+    labels: OwnedLabels,
+    annotations: OwnedLabels,
+    state: &'static str,
+    active_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_firing_since: Option<String>,
+    value: String,
+}
+
+impl AlertJson {
+    fn new(alert: &Alert) -> Self {
+        Self {
+            labels: OwnedLabels(alert.labels.clone()),
+            annotations: OwnedLabels(alert.annotations.clone()),
+            state: alert.state.as_str(),
+            active_at: rfc3339(alert.active_at),
+            keep_firing_since: alert.keep_firing_since.map(rfc3339),
+            value: model::float::format_e(alert.value),
+        }
+    }
+}
+
+/// Labels that go into a response.
+struct OwnedLabels(model::Labels);
+
+impl Serialize for OwnedLabels {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        LabelSet(&self.0).serialize(serializer)
+    }
+}
+
+/// Names and values as they are written, in their order.
+struct Pairs<'a>(&'a [(String, String)]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}

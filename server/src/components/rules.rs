@@ -1,0 +1,145 @@
+//! Rule groups and the notifier of alerts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::rules::{Context, GroupSpec, LoadChecks, Manager, Notifier, NotifierOptions, Options};
+use anyhow::{Result, anyhow};
+use config::{Config, RuleFile, RuleOptions};
+use discovery::Consumer;
+use futures::future::BoxFuture;
+use model::Timestamp;
+use prometheus::Registry;
+use query::{Engine, StillWanted};
+use scraper::Resolver;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::component::{Change, Component};
+use crate::flags::{Flags, ms};
+use crate::settings::Settings;
+
+/// How often Alertmanagers are synced when discovery has nothing new.
+const SYNC_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Rules(pub(super) Arc<App>);
+
+impl Component for Rules {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
+        let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
+        let groups = load(&app.engine(), &new)?;
+        Ok(Box::pin(async move {
+            app.notifier.apply(&new.alerting, &new.global.external_labels).await;
+            let context = context(&app, &new);
+            app.rules.apply(groups, context).await?;
+            Ok(())
+        }))
+    }
+
+    /// What discovery publishes becomes the notifier's Alertmanagers.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut groups = self.0.discovery.lock().await.subscribe(Consumer::NOTIFY);
+            loop {
+                self.0.notifier.sync(groups.current()).await;
+                // `false` is the end of discovery; a timeout only syncs again.
+                if let Ok(false) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            // What the last evaluations have raised is still sent.
+            self.0.rules.shutdown().await;
+            self.0.notifier.shutdown().await;
+            Ok(())
+        })
+    }
+}
+
+/// The groups of all rule files.
+fn load(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>> {
+    let names = config.global.name_validation;
+    let checks = LoadChecks::new(engine);
+    let options = RuleOptions { names, ignore_unknown_fields: false, checks: &checks };
+    let files = RuleFile::load_all(&config.rule_files, &options).map_err(|errors| {
+        for error in &errors {
+            tracing::error!(error = model::with_causes(error), "loading groups failed");
+        }
+        let texts: Vec<String> = errors.iter().map(|error| model::with_causes(error)).collect();
+        anyhow!("error loading rules: {}", texts.join("; "))
+    })?;
+    for warning in files.iter().flat_map(|file| &file.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let groups = files.iter().map(|file| GroupSpec::of_file(file, config.global.evaluation_interval_ms, engine));
+    Ok(groups.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn context(app: &App, config: &Config) -> Context {
+    let stop = app.stop.clone();
+    let parts = RulesParts { db: &app.db, notifier: &app.notifier, stop };
+    Context {
+        external_labels: model::Labels::clone(&config.global.external_labels),
+        query_offset_ms: config.global.rule_query_offset_ms,
+        ..parts.context(app.engine(), &app.flags, &app.settings)
+    }
+}
+
+/// What rules are evaluated with, whatever the configuration.
+struct RulesParts<'a> {
+    db: &'a Arc<storage::Db>,
+    notifier: &'a Arc<Notifier>,
+    stop: CancellationToken,
+}
+
+impl RulesParts<'_> {
+    fn context(self, engine: Arc<Engine>, flags: &Flags, settings: &Settings) -> Context {
+        let (notifier, stop) = (Arc::clone(self.notifier), self.stop);
+        Context {
+            engine,
+            querier: Arc::<storage::Db>::clone(self.db),
+            appender: Arc::<storage::Db>::clone(self.db),
+            notify: Arc::new(move |alerts| notifier.send(alerts)),
+            external_labels: model::Labels::empty(),
+            external_url: settings.external_url.as_str().trim_end_matches('/').into(),
+            query_offset_ms: 0,
+            wanted: Some(StillWanted(Arc::new(move || !stop.is_cancelled()))),
+            options: Options {
+                resend_delay_ms: ms(flags.rules_alert_resend_delay),
+                outage_tolerance_ms: ms(flags.rules_alert_for_outage_tolerance),
+                grace_period_ms: ms(flags.rules_alert_for_grace_period),
+                concurrency: flags.rules_max_concurrent_evals,
+            },
+        }
+    }
+}
+
+/// The engine of rules and the notifier, without groups and Alertmanagers.
+pub(crate) fn build_rules(
+    (flags, settings): (&Flags, &Settings),
+    (db, engine): (&Arc<storage::Db>, &Arc<Engine>),
+    (user_agent, resolver): (&str, &Resolver),
+    (registry, stop): (&Registry, &CancellationToken),
+) -> Result<(Manager, Arc<Notifier>)> {
+    let options = NotifierOptions {
+        queue_capacity: flags.alertmanager_notification_queue_capacity,
+        batch_size: flags.alertmanager_notification_batch_size,
+        drain_on_shutdown: flags.alertmanager_drain_notification_queue_on_shutdown,
+        user_agent: user_agent.to_owned(),
+        external_url: settings.external_url.to_string(),
+        resolver: resolver.clone(),
+    };
+    let notifier = Arc::new(Notifier::new(options, registry)?);
+    let parts = RulesParts { db, notifier: &notifier, stop: stop.clone() };
+    let context = parts.context(Arc::clone(engine), flags, settings);
+    let rules = Manager::new(context, registry, Arc::new(Timestamp::now))?;
+    Ok((rules, notifier))
+}
