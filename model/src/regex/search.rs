@@ -4,7 +4,7 @@ use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
 
 use super::capture::Expansion;
-use super::engine::{compile, on_stack, room_to_read};
+use super::engine::{Room, compile, on_stack, room_to_read};
 use super::error::RegexError;
 use super::syntax::{self, Parsed};
 
@@ -17,14 +17,14 @@ pub struct SearchRegex {
 }
 
 impl SearchRegex {
-    /// Compiles an expression.
+    /// Compiles an expression where there is memory for it, as [`Regex::new_within`](super::Regex::new_within).
     ///
     /// # Errors
-    /// When Go would refuse it.
-    pub fn new(source: &str) -> Result<Self, RegexError> {
-        room_to_read(source, &mut |_| true)?;
+    /// When Go would refuse it, or `room` does.
+    pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
+        room_to_read(source, room)?;
         let Parsed { hir, names, height } = syntax::of_search(source)?;
-        let engine = on_stack(height, || compile(source, &hir, WhichCaptures::All, &mut |_| true))?;
+        let engine = on_stack(height, || compile(source, &hir, WhichCaptures::All, room))?;
         Ok(Self { engine, names })
     }
 
@@ -60,19 +60,21 @@ impl SearchRegex {
 mod tests {
     use super::*;
 
+    fn new(source: &str) -> Result<SearchRegex, RegexError> {
+        SearchRegex::new_within(source, &mut |_| true)
+    }
+
     #[test]
     fn matches_anywhere() {
-        let is_match = |source: &str, text: &str| SearchRegex::new(source).unwrap().is_match(text);
+        let is_match = |source: &str, text: &str| new(source).unwrap().is_match(text);
         assert!(is_match("a+", "xaay") && is_match("^a", "ab") && is_match("b$", "ab") && is_match("", ""));
         assert!(!is_match("a+", "b") && !is_match("a.b", "a\nb") && !is_match("^b", "a\nb"));
-        assert_eq!(SearchRegex::new("a)").unwrap_err().to_string(), "error parsing regexp: unexpected ): `a)`");
+        assert_eq!(new("a)").unwrap_err().to_string(), "error parsing regexp: unexpected ): `a)`");
     }
 
     #[test]
     fn every_match_is_replaced() {
-        let replaced = |source: &str, template: &str, text: &str| {
-            SearchRegex::new(source).unwrap().replace_all(text, template, 40)
-        };
+        let replaced = |source: &str, template: &str, text: &str| new(source).unwrap().replace_all(text, template, 40);
         for (source, template, text, result) in [
             ("(a)b", "x$1", "ab ab", "xa xa"),
             ("a*", "-", "baac", "-b-c-"),
@@ -85,5 +87,6 @@ mod tests {
         }
         assert_eq!(replaced("a", "$0$0$0$0$0", "aaaaaaaaa"), None);
         assert_eq!(replaced("z", "", &"a".repeat(41)), None);
+        assert!(SearchRegex::new_within("a{1000}", &mut |bytes| bytes < 1000).is_err());
     }
 }

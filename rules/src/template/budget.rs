@@ -44,7 +44,8 @@ impl<'d> Budget<'d> {
         if self.steps.is_multiple_of(STEPS_UNASKED) { self.still_wanted() } else { Ok(()) }
     }
 
-    fn still_wanted(&self) -> Result<(), Failure> {
+    /// Asks before something that takes long.
+    pub(super) fn still_wanted(&self) -> Result<(), Failure> {
         if (self.data.still_wanted)() { Ok(()) } else { Err("the evaluation was canceled or timed out".to_owned()) }
     }
 

@@ -170,6 +170,8 @@ fn an_expansion_is_bounded() {
     );
     check_bound("{{$x := 1}}{{range 1000}}{{$x = args $x}}{{end}}", "maps are nested deeper than 100 levels");
     check_bound("{{range 1001}}{{$x := query \"up\"}}{{end}}", "the template asks more than 1000 queries");
+    check_bound("{{match \"((a{100}){100}){100}\" \"\"}}", "error parsing regexp: invalid repeat count: `{100}`");
+    check_bound("{{match \"(\\\\pL{500}){2}\" \"\"}}", "error parsing regexp: expression too large: `(\\pL{500}){2}`");
     // A value that is held twice at each level is printed no longer than it may be.
     check_bound("{{$x := args}}{{range 90}}{{$x = args $x $x}}{{end}}{{$x}}", too_long);
     let parens = format!("{{{{{}1{}}}}}", "(".repeat(5000), ")".repeat(5000));
@@ -189,7 +191,9 @@ fn an_expansion_that_nobody_wants_ends() {
         query: &no_query,
         still_wanted: &|| false,
     };
-    for text in ["{{range 100000}}{{end}}", "{{query \"up\"}}"] {
+    for text in
+        ["{{range 100000}}{{end}}", "{{query \"up\"}}", "{{match \"a\" \"b\"}}", "{{reReplaceAll \"a\" \"b\" \"c\"}}"]
+    {
         let error = Template::parse("a", text).unwrap().expand(&data).unwrap_err().to_string();
         assert!(error.ends_with("the evaluation was canceled or timed out"), "{error}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use model::duration::parse_duration_ms;
-use model::regex::SearchRegex;
+use model::regex::{RegexError, SearchRegex};
 
 use super::function::{Function, Param, text};
 use super::humanize::{
@@ -19,6 +19,8 @@ use crate::template::value::{Map, Reference, Value, Vector, of_sample};
 
 /// Maps within maps.
 const VALUE_DEPTH_MAX: usize = 100;
+/// Memory of a regular expression. One may come from a label, and so from a target.
+const REGEX_BYTES_MAX: usize = 32 << 20;
 /// What Go says of a pointer to nothing.
 const NIL_POINTER: &str = "runtime error: invalid memory address or nil pointer dereference";
 
@@ -37,8 +39,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("args", &[], args).and_more(Param::Any),
     Function::new("reReplaceAll", &[Param::String, Param::String, Param::String], replace_all),
     Function::new("safeHtml", ONE_TEXT, |_, args| Ok(Value::Html(text(&args[0]).into()))),
-    Function::new("match", &[Param::String, Param::String], |_, args| {
-        let regex = SearchRegex::new(text(&args[0])).map_err(|error| error.to_string())?;
+    Function::new("match", &[Param::String, Param::String], |budget, args| {
+        budget.still_wanted()?;
+        let regex = regex(text(&args[0])).map_err(|error| error.to_string())?;
         Ok(Value::Bool(regex.is_match(text(&args[1]))))
     }),
     Function::new("title", ONE_TEXT, |_, args| Ok(Value::string(titled(text(&args[0]))))),
@@ -95,9 +98,15 @@ fn args(_: &mut Budget<'_>, args: &[Value]) -> Result<Value, Failure> {
     Ok(Value::Map(Map { entries: Rc::new(entries), depth }))
 }
 
-fn replace_all(_: &mut Budget<'_>, args: &[Value]) -> Result<Value, Failure> {
+fn regex(pattern: &str) -> Result<SearchRegex, RegexError> {
+    SearchRegex::new_within(pattern, &mut |bytes| bytes <= REGEX_BYTES_MAX)
+}
+
+fn replace_all(budget: &mut Budget<'_>, args: &[Value]) -> Result<Value, Failure> {
     let [pattern, replacement, subject] = [0, 1, 2].map(|i| text(&args[i]));
-    let regex = SearchRegex::new(pattern).map_err(|error| {
+    // Compiling and searching may take long for one step.
+    budget.still_wanted()?;
+    let regex = regex(pattern).map_err(|error| {
         let quoted = if quote::is_raw(pattern) { format!("`{pattern}`") } else { quote::quoted(pattern) };
         format!("regexp: Compile({quoted}): {error}")
     })?;
