@@ -1,5 +1,6 @@
 //! The engine: entry points that parse, plan, evaluate, explain and format queries.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use model::{Matcher, Querier, Timestamp};
@@ -64,13 +65,38 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
+        self.selectors_of(text, bounds, |_| true)
+    }
+
+    /// The same without the selectors of `absent` and `absent_over_time`, which are usually to match nothing.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn expected_selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
+        self.selectors_of(text, bounds, |call| !matches!(call, "absent" | "absent_over_time"))
+    }
+
+    /// The matchers of the selectors outside calls of functions that `enter` refuses.
+    fn selectors_of(&self, text: &str, bounds: &Bounds, enter: fn(&str) -> bool) -> Result<Vec<Vec<Matcher>>, Error> {
         Stack::of(text).run(bounds, || {
-            let mut selectors = Vec::new();
+            let (mut selectors, mut refused) = (Vec::new(), HashSet::new());
             let taken = Reservation::new(&bounds.memory);
-            self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
-                if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
+            // Parents come first: a call is known before what is in it.
+            self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| match &node.kind {
+                ExprKind::Call(call)
+                    if !enter(call.function.name) && !refused.contains(&std::ptr::from_ref(node).addr()) =>
+                {
+                    let mut refuse = |node| {
+                        refused.insert(std::ptr::from_ref::<Expr>(node).addr());
+                    };
+                    call.args.iter().for_each(|arg| arg.walk(&mut refuse));
+                }
+                ExprKind::Vector(selector) | ExprKind::Matrix(selector, _)
+                    if !refused.contains(&std::ptr::from_ref(node).addr()) =>
+                {
                     selectors.push(selector.matchers.clone());
                 }
+                _ => {}
             });
             // The selectors outlive the reservation: their memory stays with the request.
             taken.keep();
