@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{Labels, Timestamp};
+use model::{Labels, QuerierError, Timestamp};
 use parking_lot::Mutex;
 
 use crate::alerting::At;
@@ -20,6 +21,7 @@ use crate::rule::{Evaluation, Kind, Rule};
 use crate::spec::GroupSpec;
 use crate::status::RuleStatus;
 use crate::store::{self, Stored};
+use crate::unmatched::UnmatchedSelector;
 
 /// Tells whether a group is to end.
 pub(crate) type Stopped<'a> = dyn Fn() -> bool + Sync + 'a;
@@ -115,6 +117,7 @@ impl Group {
         set(Gauge::LastEvaluation, began.as_seconds());
         set(Gauge::LastDuration, took.as_secs_f64());
         set(Gauge::LastRuleDurations, durations);
+        set(Gauge::Unmatched, self.rules.iter().filter(|rule| rule.has_unmatched()).count() as f64);
         self.metrics.iteration_duration.observe(took.as_secs_f64());
         let mut state = self.state.lock();
         (state.evaluated_at, state.took) = (Some(began), took);
@@ -163,14 +166,18 @@ impl Group {
         let (began, begun) = (Timestamp::now(), Instant::now());
         self.metrics.add(Counter::Evaluations, &self.key, 1);
         let outputs = self.outputs(context, rule, ts);
+        if let Ok(outputs) = &outputs {
+            rule.look_for_unmatched(context, ts, !outputs.is_empty());
+        }
         let took = begun.elapsed();
         self.metrics.rule_duration.observe(took.as_secs_f64());
         let mut evaluation = Evaluation { ts, duration_s: took.as_secs_f64(), samples: 0, error: None };
         match &outputs {
             Ok(outputs) => evaluation.samples = u32::try_from(outputs.len()).unwrap_or(u32::MAX),
             Err(error) => {
-                evaluation.error = Some(model::with_causes(error).into());
-                self.failed(rule, error);
+                let text: Arc<str> = model::with_causes(error).into();
+                self.failed(rule, error, &text);
+                evaluation.error = Some(text);
             }
         }
         rule.state.lock().evaluated(began, evaluation);
@@ -200,13 +207,15 @@ impl Group {
         }
     }
 
-    fn failed(&self, rule: &Rule, error: &EvaluationError) {
+    fn failed(&self, rule: &Rule, error: &EvaluationError, text: &str) {
         self.metrics.add(Counter::Failures, &self.key, 1);
-        if error.is_canceled() {
+        let is_known = rule.state.lock().history.back().is_some_and(|last| last.error.as_deref() == Some(text));
+        // A rule that fails usually goes on failing: it is logged once for each reason.
+        if error.is_canceled() || is_known {
             return;
         }
         let (file, group, rule) = (&self.spec.file, &self.spec.name, &rule.spec.name);
-        tracing::warn!(file, group, rule, error = model::with_causes(error), "Evaluating rule failed");
+        tracing::warn!(file, group, rule, error = text, "Evaluating rule failed");
     }
 
     /// Stores the results of rules in one row, with stale markers for the series that are gone since the last time.
@@ -329,6 +338,19 @@ impl Group {
     /// The rules as they are, in the order in which they are evaluated.
     pub fn rules(&self) -> impl Iterator<Item = RuleStatus<'_>> {
         self.rules.iter().map(RuleStatus::of)
+    }
+
+    /// The selectors of a rule that match no series, with the reasons.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn unmatched(
+        &self,
+        rule: usize,
+        context: &Context,
+        ts: Timestamp,
+    ) -> Result<Vec<UnmatchedSelector>, QuerierError> {
+        self.rules.get(rule).map_or_else(|| Ok(Vec::new()), |rule| rule.unmatched(context, ts))
     }
 
     /// The last evaluations of a rule, oldest first.

@@ -7,7 +7,8 @@
 //!   what a group yields at one time is one row, unless a rule reads what another one writes.
 //! - **Files**: `load` checks of rule files, `spec` groups as configured · `manager` their loops and reloads, `slots` when · `group`
 //!   one evaluation, `dependencies` which rules wait for others, `store` `output` and what is stored of it · `rule` state of a rule, `recording`
-//!   and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a restart · `context` what groups are
+//!   and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a restart, `unmatched` why a
+//!   rule reads nothing · `context` what groups are
 //!   evaluated with · `status` what is said of rules · `metrics` what is counted · `notification` an alert as it is sent ·
 //!   `notifier` queues and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `test_series` samples of unit tests.
 //! - **Tests**: at the foot of each file; `tests/` runs groups on a paused clock, upstream's recordings, and receivers of alerts.
@@ -34,6 +35,7 @@ mod status;
 mod store;
 mod template;
 mod test_series;
+mod unmatched;
 
 pub use alert::{Alert, AlertState};
 pub use context::{Context, Notify, Options};
@@ -48,3 +50,4 @@ pub use spec::{AlertSpec, GroupSpec, RuleSpec};
 pub use status::RuleStatus;
 pub use template::{Template, TemplateData, TemplateError};
 pub use test_series::{TestSamples, TestSeries};
+pub use unmatched::UnmatchedSelector;

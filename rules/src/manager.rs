@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use model::Timestamp;
+use model::{QuerierError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::restore::restore;
 use crate::slots::Slots;
 use crate::spec::GroupSpec;
+use crate::unmatched::UnmatchedSelector;
 
 /// Groups that are evaluated at once: more than there are cores, as some wait for the disk.
 const GROUPS_AT_ONCE_MIN: usize = 8;
@@ -141,6 +142,15 @@ impl Manager {
         let mut groups = self.listed.read().clone();
         groups.sort_by(|a, b| (&a.spec().file, &a.spec().name).cmp(&(&b.spec().file, &b.spec().name)));
         groups
+    }
+
+    /// The selectors of a rule that match no series, with the reasons. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn unmatched(&self, group: &Group, rule: usize) -> Result<Vec<UnmatchedSelector>, QuerierError> {
+        let context = Arc::clone(&self.shared.context.read());
+        group.unmatched(rule, &context, (self.shared.now)())
     }
 
     /// Ends all groups, after the rule that each is evaluating.

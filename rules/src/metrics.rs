@@ -9,7 +9,7 @@ pub(crate) struct Metrics {
     pub(crate) rule_duration: Histogram,
     pub(crate) iteration_duration: Histogram,
     counters: [IntCounterVec; 4],
-    gauges: [GaugeVec; 7],
+    gauges: [GaugeVec; 8],
 }
 
 /// Counters of a group.
@@ -31,6 +31,7 @@ pub(crate) enum Gauge {
     LastRestore,
     Rules,
     Samples,
+    Unmatched,
 }
 
 const COUNTERS: [(&str, &str); 4] = [
@@ -46,7 +47,7 @@ const COUNTERS: [(&str, &str); 4] = [
     ("prometheus_rule_evaluation_failures_total", "Evaluations of rules that failed."),
 ];
 
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 8] = [
     ("prometheus_rule_group_interval_seconds", "The interval of a group."),
     ("prometheus_rule_group_last_evaluation_timestamp_seconds", "When a group was last evaluated."),
     ("prometheus_rule_group_last_duration_seconds", "How long the last evaluation of a group took."),
@@ -60,6 +61,7 @@ const GAUGES: [(&str, &str); 7] = [
     ),
     ("prometheus_rule_group_rules", "Rules of a group."),
     ("prometheus_rule_group_last_evaluation_samples", "Samples that the last evaluation of a group returned."),
+    ("weft_rule_group_unmatched_rules", "Rules of a group with a selector that has matched no series for a day."),
 ];
 
 const LABELS: [&str; 1] = ["rule_group"];
@@ -73,7 +75,7 @@ impl Metrics {
         let counter = |(name, help): (&str, &str)| added(registry, IntCounterVec::new(Opts::new(name, help), &LABELS)?);
         let gauge = |(name, help): (&str, &str)| added(registry, GaugeVec::new(Opts::new(name, help), &LABELS)?);
         let [missed, scheduled, evaluations, failures] = COUNTERS.map(counter);
-        let [interval, last, duration, durations, restore, rules, samples] = GAUGES.map(gauge);
+        let [interval, last, duration, durations, restore, rules, samples, unmatched] = GAUGES.map(gauge);
         Ok(Self {
             rule_duration: histogram("prometheus_rule_evaluation_duration_histogram_seconds", "How long a rule took.")?,
             iteration_duration: histogram(
@@ -81,7 +83,7 @@ impl Metrics {
                 "How long a group took.",
             )?,
             counters: [missed?, scheduled?, evaluations?, failures?],
-            gauges: [interval?, last?, duration?, durations?, restore?, rules?, samples?],
+            gauges: [interval?, last?, duration?, durations?, restore?, rules?, samples?, unmatched?],
         })
     }
 

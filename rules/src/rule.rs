@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use model::{Labels, Matcher, Timestamp};
+use model::{Labels, Matcher, QuerierError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use query::{Prepared, QueryOptions};
 
@@ -12,9 +12,15 @@ use crate::context::Context;
 use crate::error::EvaluationError;
 use crate::recording::Recorded;
 use crate::spec::RuleSpec;
+use crate::unmatched::{UnmatchedSelector, any_unmatched, unmatched};
 
 /// Evaluations of a rule that are remembered.
 const HISTORY_MAX: usize = 100;
+
+/// A selector matches nothing if it has not for so long, milliseconds: some series are written once a day.
+const SEEN_MS: i64 = 24 * 60 * 60 * 1000;
+/// So often that is looked up for a rule that yields nothing, as most alerting rules do.
+const LOOK_EVERY_MS: i64 = 10 * 60 * 1000;
 
 /// A rule of a running group.
 pub(crate) struct Rule {
@@ -22,6 +28,8 @@ pub(crate) struct Rule {
     pub(crate) kind: Kind,
     /// Planned anew when a reload changes what queries are planned with.
     prepared: RwLock<Arc<Prepared>>,
+    /// The selectors that are expected to match something.
+    expected: Vec<Vec<Matcher>>,
     pub(crate) state: Mutex<RuleState>,
 }
 
@@ -53,6 +61,8 @@ pub(crate) struct RuleState {
     pub(crate) history: VecDeque<Evaluation>,
     /// The series of the last one that was stored, to mark those that are gone.
     pub(crate) series: HashSet<Labels>,
+    /// Whether a selector matches no series, and when that was looked up.
+    pub(crate) unmatched: Option<(Timestamp, bool)>,
 }
 
 impl RuleState {
@@ -84,7 +94,27 @@ impl Rule {
             Some(alert) => Kind::Alerting(Box::new(Alerts::new(&spec, alert)?)),
             None => Kind::Recording(Recorded::new(&spec)),
         };
-        Ok(Self { spec, kind, prepared, state: Mutex::default() })
+        let bounds = context.engine.bounds(&QueryOptions::default());
+        let expected = context.engine.expected_selectors(&spec.expr, &bounds)?;
+        Ok(Self { spec, kind, prepared, expected, state: Mutex::default() })
+    }
+
+    /// The selectors that match no series, with the reasons.
+    pub(crate) fn unmatched(&self, context: &Context, ts: Timestamp) -> Result<Vec<UnmatchedSelector>, QuerierError> {
+        unmatched(context.querier.as_ref(), &self.expected, seen_until(ts))
+    }
+
+    /// Looks up now and then whether a rule that yields nothing reads anything.
+    pub(crate) fn look_for_unmatched(&self, context: &Context, ts: Timestamp, yields: bool) {
+        let known = self.state.lock().unmatched;
+        let is_due = known.is_none_or(|(at, _)| ts.saturating_since(at) >= LOOK_EVERY_MS || ts < at);
+        let unmatched = match (yields, is_due) {
+            (true, _) => false,
+            (false, false) => return,
+            // A store that cannot be read has failed the rule, too.
+            (false, true) => any_unmatched(context.querier.as_ref(), &self.expected, seen_until(ts)).unwrap_or(false),
+        };
+        self.state.lock().unmatched = Some((ts, unmatched));
     }
 
     /// The planned query.
@@ -105,6 +135,11 @@ impl Rule {
         Ok(context.engine.selectors(&self.spec.expr, &bounds)?)
     }
 
+    /// Does a selector match no series, as far as is known?
+    pub(crate) fn has_unmatched(&self) -> bool {
+        self.state.lock().unmatched.is_some_and(|(_, unmatched)| unmatched)
+    }
+
     /// Its alerts, if it has any.
     pub(crate) fn alerts(&self) -> Option<&Alerts> {
         match &self.kind {
@@ -123,4 +158,8 @@ impl Rule {
             alerts.take_over(old);
         }
     }
+}
+
+fn seen_until(ts: Timestamp) -> (Timestamp, Timestamp) {
+    (ts.saturating_sub(SEEN_MS), ts)
 }

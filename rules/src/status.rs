@@ -15,6 +15,8 @@ pub struct RuleStatus<'a> {
     pub evaluated_at: Option<Timestamp>,
     /// The last evaluation.
     pub last: Option<Evaluation>,
+    /// Does a selector match no series, as far as is known? Looked up now and then where the rule yields nothing.
+    pub has_unmatched: bool,
     /// State and active alerts, of an alerting rule.
     pub alerts: Option<(AlertState, Vec<Alert>)>,
 }
@@ -29,7 +31,7 @@ impl<'a> RuleStatus<'a> {
             let state = if evaluated_at.is_some() { alerts.state() } else { AlertState::Unknown };
             (state, alerts.list())
         });
-        Self { spec: &rule.spec, evaluated_at, last, alerts }
+        Self { spec: &rule.spec, evaluated_at, last, has_unmatched: rule.has_unmatched(), alerts }
     }
 
     /// `ok`, `err`, or `unknown` before the first evaluation.

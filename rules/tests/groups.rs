@@ -262,6 +262,27 @@ async fn a_rule_that_fails_leaves_the_others_alone() {
     server.manager.shutdown().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_reads_nothing_is_told() {
+    let server = Server::new(&store(), &clock());
+    let rules = [
+        RuleSpec::alerting("Typo", "uq == 0"),
+        RuleSpec::alerting("Down", "up == 5"),
+        RuleSpec::alerting("Absent", "absent(up)"),
+    ];
+    server.apply(&[group("g", &rules)]).await;
+    server.pass(MINUTE).await;
+    let group = server.group("g");
+    assert_eq!(group.rules().map(|rule| rule.has_unmatched).collect::<Vec<_>>(), [true, false, false]);
+    let unmatched = server.manager.unmatched(&group, 0).unwrap();
+    assert_eq!(unmatched[0].reason, "there is no metric uq; the nearest name is up");
+    // As soon as it yields something it is well.
+    server.store.load("uq 0x100", ((server.now)(), SECOND)).unwrap();
+    server.pass(MINUTE).await;
+    assert!(!group.rules().next().unwrap().has_unmatched);
+    server.manager.shutdown().await;
+}
+
 /// Two rules of a group write one series: the second one is told, and the sample of the first stays.
 #[tokio::test(start_paused = true)]
 async fn the_rule_whose_samples_were_refused_is_told() {

@@ -1,11 +1,13 @@
 //! `/api/v1/explain`: why something is scraped, or is not. A monitor: is it selected, is it valid, what did each of its jobs find and
-//! where did that fall out. A pod, Service or target: which jobs saw it, and why each kept or dropped it. A job: the same of it alone.
+//! where did that fall out. A pod, Service or target: which jobs saw it, and why each kept or dropped it. A job: the same of it alone. A rule:
+//! does it work, and does it read anything.
 //!
 //! The operator, discovery and the scrape engine each answer for their own step; here these are joined and put into words.
 
 mod job;
 mod known;
 mod report;
+mod rule;
 mod sighting;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ use serde::Serialize;
 
 use self::known::Known;
 use self::report::Report;
+use self::rule::RulesReport;
+use super::executor::in_place;
 use super::format::{self, LabelSet};
 use super::{ApiError, Params};
 use crate::app::App;
@@ -30,15 +34,20 @@ pub(crate) async fn explain(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let asked: Vec<(&str, &str)> = ["monitor", "pod", "service", "target", "job"]
+    let asked: Vec<(&str, &str)> = ["monitor", "pod", "service", "target", "job", "rule"]
         .into_iter()
         .map(|name| (name, params.get(name)))
         .filter(|(_, value)| !value.is_empty())
         .collect();
     let [(what, which)] = asked[..] else {
-        let wanted = "one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, job=name";
+        let wanted = "one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, job=name, \
+                      rule=name";
         return Err(ApiError::bad_data(format!("explain takes {wanted}")));
     };
+    if what == "rule" {
+        let report = in_place(|| rule::of_rule(&app.rules, which))?.map_err(|why| ApiError::parameter(what, why))?;
+        return Ok(answer(&headers, &report, RulesReport::text));
+    }
     let known = Known::new(&app).await;
     let report = match what {
         "monitor" => report::of_monitor(&known, params.get("kind"), which),
@@ -47,14 +56,14 @@ pub(crate) async fn explain(
         kind => sighting::of_object(&known, kind, which),
     }
     .map_err(|why| ApiError::parameter(what, why))?;
-    Ok(answer(&headers, &report))
+    Ok(answer(&headers, &report, Report::text))
 }
 
 /// Text for whoever asks for it, else JSON.
-fn answer(headers: &HeaderMap, report: &Report) -> Response {
+fn answer<R: Serialize>(headers: &HeaderMap, report: &R, text: fn(&R) -> String) -> Response {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/plain") && !accepts.contains("application/json") {
-        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], report.text()).into_response();
+        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text(report)).into_response();
     }
     format::success_of(report)
 }
