@@ -13,6 +13,7 @@ use query::{QueryOptions, Sample};
 use crate::alert::{Alert, AlertState, Holds, Outcome};
 use crate::context::Context;
 use crate::error::EvaluationError;
+use crate::metrics::Metrics;
 use crate::notification::Notification;
 use crate::output::Output;
 use crate::spec::{AlertSpec, RuleSpec};
@@ -47,6 +48,7 @@ pub(crate) struct At<'a> {
     pub(crate) context: &'a Context,
     pub(crate) ts: Timestamp,
     pub(crate) limit: usize,
+    pub(crate) metrics: &'a Metrics,
 }
 
 impl Alerts {
@@ -132,7 +134,7 @@ impl Alerts {
     }
 
     /// The text of a template, or upstream's words for an error in its place.
-    fn expanded(&self, template: &Template, sample: &Sample, At { context, ts, .. }: At<'_>) -> String {
+    fn expanded(&self, template: &Template, sample: &Sample, At { context, ts, metrics, .. }: At<'_>) -> String {
         let query = |text: &str| {
             let prepared = context.engine.prepare(text, &QueryOptions::default()).map_err(|error| error.to_string())?;
             context.query(&prepared, ts).map_err(|error| error.to_string())
@@ -145,7 +147,9 @@ impl Alerts {
             query: &query,
             still_wanted: &|| context.is_wanted(),
         };
+        metrics.expansions.inc();
         template.expand(&data).unwrap_or_else(|error| {
+            metrics.failed_expansions.inc();
             tracing::warn!(alert = self.name, %error, labels = %sample.labels, "Expanding alert template failed");
             format!("<error expanding template: {error}>")
         })

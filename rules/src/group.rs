@@ -105,7 +105,7 @@ impl Group {
         self.evaluated(began, begun.elapsed(), samples);
     }
 
-    fn query_offset_ms(&self, context: &Context) -> i64 {
+    pub(crate) fn query_offset_ms(&self, context: &Context) -> i64 {
         self.spec.query_offset_ms.unwrap_or(context.query_offset_ms)
     }
 
@@ -190,7 +190,8 @@ impl Group {
         match &rule.kind {
             Kind::Recording(recorded) => recorded.outputs(result, self.spec.limit),
             Kind::Alerting(alerts) => {
-                let outputs = alerts.outputs(&result, At { context, ts, limit: self.spec.limit })?;
+                let outputs =
+                    alerts.outputs(&result, At { context, ts, limit: self.spec.limit, metrics: &self.metrics })?;
                 self.send(context, rule, ts);
                 Ok(outputs)
             }

@@ -5,7 +5,7 @@
 //!   [`model::SeriesAppender`], sends over `http-client`.
 //! - **Invariants**: knows neither storage nor discovery; a rule, template or Alertmanager that fails does not affect the others;
 //!   what a group yields at one time is one row, unless a rule reads what another one writes.
-//! - **Files**: `load` checks of rule files, `spec` groups as configured · `manager` their loops and reloads, `slots` when · `group`
+//! - **Files**: `load` checks of rule files, `spec` groups as configured · `manager` their loops and reloads, `slots` when, `backfill` their history · `group`
 //!   one evaluation, `dependencies` which rules wait for others, `store` `output` and what is stored of it · `rule` state of a rule, `recording`
 //!   and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a restart, `unmatched` why a
 //!   rule reads nothing · `context` what groups are
@@ -15,6 +15,7 @@
 
 mod alert;
 mod alerting;
+mod backfill;
 mod context;
 mod dependencies;
 mod error;

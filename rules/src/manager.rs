@@ -14,12 +14,13 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backfill::Backfill;
 use crate::context::Context;
 use crate::error::EvaluationError;
 use crate::group::Group;
 use crate::metrics::Metrics;
 use crate::restore::restore;
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 use crate::spec::GroupSpec;
 use crate::unmatched::UnmatchedSelector;
 
@@ -198,14 +199,13 @@ impl Manager {
 }
 
 impl Shared {
-    /// Does something that blocks, when it is its turn.
-    async fn work(&self, work: impl FnOnce(&Context) + Send + 'static) {
+    /// Does something that blocks, when it is its turn. `None` if it panicked.
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Option<T> {
         // The semaphore is never closed.
-        let Ok(_turn) = self.at_once.acquire().await else { return };
+        let _turn = self.at_once.acquire().await.ok()?;
         let context = Arc::clone(&self.context.read());
-        if let Err(error) = tokio::task::spawn_blocking(move || work(&context)).await {
-            tracing::error!(%error, "the evaluation of a rule group panicked");
-        }
+        let done = tokio::task::spawn_blocking(move || work(&context)).await;
+        done.inspect_err(|error| tracing::error!(%error, "the evaluation of a rule group panicked")).ok()
     }
 
     /// Waits until the wall clock shows a time; `false` when told to stop.
@@ -220,10 +220,39 @@ impl Shared {
     }
 }
 
-/// Evaluates a group in every slot. Slots that a slow evaluation has missed are counted, and skipped.
+/// Runs a group: backfills it, and evaluates it in every slot.
 async fn run(shared: &Shared, group: &Arc<Group>, stop: &CancellationToken) {
     let slots = Slots::new((&group.spec().file, &group.spec().name), group.spec().interval_ms);
-    let mut next = slots.at((shared.now)()).next();
+    let next = slots.at((shared.now)()).next();
+    let backfill = backfill(shared, group, Backfill::new(group, slots, next), stop);
+    let evaluations = evaluate(shared, group, (slots, next), stop);
+    tokio::join!(backfill, evaluations);
+}
+
+/// Computes the history of a group's recording rules, with pauses.
+async fn backfill(shared: &Shared, group: &Arc<Group>, backfill: Option<Backfill>, stop: &CancellationToken) {
+    let Some(mut backfill) = backfill else { return };
+    loop {
+        let (filled, stopped) = (Arc::clone(group), stop.clone());
+        let work = move |context: &Context| {
+            let rest = backfill.step(&filled, context, &|| stopped.is_cancelled());
+            (backfill, rest)
+        };
+        let Some((after, Some(rest))) = shared.work(work).await else { break };
+        backfill = after;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+    if !stop.is_cancelled() {
+        let (file, group) = (&group.spec().file, &group.spec().name);
+        tracing::info!(file, group, "the history of the recording rules is complete");
+    }
+}
+
+/// Evaluates a group in every slot. Slots that a slow evaluation has missed are counted, and skipped.
+async fn evaluate(shared: &Shared, group: &Arc<Group>, (slots, mut next): (Slots, Slot), stop: &CancellationToken) {
     let mut evaluations = 0u64;
     while shared.wait_until(slots.time(next), stop).await {
         let current = slots.at((shared.now)());

@@ -1,13 +1,15 @@
 //! The metrics of rule groups, under upstream's names.
 
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
 /// Metrics of all groups; those with a label are per group.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) rule_duration: Histogram,
     pub(crate) iteration_duration: Histogram,
+    pub(crate) expansions: IntCounter,
+    pub(crate) failed_expansions: IntCounter,
     counters: [IntCounterVec; 4],
     gauges: [GaugeVec; 8],
 }
@@ -74,6 +76,7 @@ impl Metrics {
         };
         let counter = |(name, help): (&str, &str)| added(registry, IntCounterVec::new(Opts::new(name, help), &LABELS)?);
         let gauge = |(name, help): (&str, &str)| added(registry, GaugeVec::new(Opts::new(name, help), &LABELS)?);
+        let total = |name: &str, help: &str| added(registry, IntCounter::new(name, help)?);
         let [missed, scheduled, evaluations, failures] = COUNTERS.map(counter);
         let [interval, last, duration, durations, restore, rules, samples, unmatched] = GAUGES.map(gauge);
         Ok(Self {
@@ -81,6 +84,11 @@ impl Metrics {
             iteration_duration: histogram(
                 "prometheus_rule_group_duration_histogram_seconds",
                 "How long a group took.",
+            )?,
+            expansions: total("prometheus_template_text_expansions_total", "Templates that were expanded.")?,
+            failed_expansions: total(
+                "prometheus_template_text_expansion_failures_total",
+                "Templates whose expansion failed.",
             )?,
             counters: [missed?, scheduled?, evaluations?, failures?],
             gauges: [interval?, last?, duration?, durations?, restore?, rules?, samples?, unmatched?],

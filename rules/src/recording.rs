@@ -19,6 +19,11 @@ impl Recorded {
         Self(AddedLabels::new(&spec.name, labels))
     }
 
+    /// The labels that a series of the result is recorded with.
+    pub(crate) fn labels(&self, labels: &Labels) -> Labels {
+        self.0.to(labels)
+    }
+
     /// The result with the name and the labels of the rule.
     pub(crate) fn outputs(&self, result: Vec<Sample>, limit: usize) -> Result<Vec<Output>, EvaluationError> {
         let found = result.len();

@@ -18,6 +18,8 @@ pub struct GroupSpec {
     pub interval_ms: i64,
     /// Rules look at the time before by so much; of all groups where it is not set.
     pub query_offset_ms: Option<i64>,
+    /// Recording rules are also evaluated for times up to this long before the group was there.
+    pub backfill_ms: Option<i64>,
     /// The most series or alerts that a rule may yield; 0: any number.
     pub limit: usize,
     /// In the order in which they are evaluated.
@@ -68,6 +70,7 @@ impl GroupSpec {
                 name: group.name.clone(),
                 interval_ms: group.interval_ms.unwrap_or(interval_ms),
                 query_offset_ms: group.query_offset_ms,
+                backfill_ms: group.backfill_ms,
                 // Negative ones limit nothing, as upstream has it.
                 limit: usize::try_from(group.limit).unwrap_or(0),
                 rules: rules.collect::<Result<_, query::Error>>()?,

@@ -11,7 +11,7 @@ use crate::error::{DUPLICATE, EvaluationError, OUT_OF_ORDER, TOO_OLD};
 use crate::output::Output;
 
 /// All series of rules are of one source, without labels: what a group yields at one time is one row.
-static SOURCES: LazyLock<SourceLabels> = LazyLock::new(|| SourceLabels::Named([].into()));
+pub(crate) static SOURCES: LazyLock<SourceLabels> = LazyLock::new(|| SourceLabels::Named([].into()));
 
 /// How much was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

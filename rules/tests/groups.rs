@@ -96,7 +96,15 @@ fn context(store: &Arc<SharedStore>, sent: &Arc<Mutex<Vec<Notification>>>) -> Co
 
 fn group(name: &str, rules: &[RuleSpec]) -> GroupSpec {
     let (file, name) = ("rules.yml".to_owned(), name.to_owned());
-    GroupSpec { file, name, interval_ms: 30 * SECOND, query_offset_ms: None, limit: 0, rules: rules.to_vec() }
+    GroupSpec {
+        file,
+        name,
+        interval_ms: 30 * SECOND,
+        query_offset_ms: None,
+        backfill_ms: None,
+        limit: 0,
+        rules: rules.to_vec(),
+    }
 }
 
 fn alert(name: &str, expr: &str, for_ms: i64) -> RuleSpec {
@@ -260,6 +268,43 @@ async fn a_rule_that_fails_leaves_the_others_alone() {
     assert_eq!(server.values("good", "job"), [(String::new(), 2.0)]);
     assert_eq!(server.counter("prometheus_rule_evaluation_failures_total"), 6.0);
     server.manager.shutdown().await;
+}
+
+/// The history of a group is what it would have recorded, had it been there.
+#[tokio::test(start_paused = true)]
+async fn history_is_computed_from_stored_data() {
+    let rules = [
+        RuleSpec::recording("job:up", "up > 0"),
+        RuleSpec::recording("n", "count(job:up)"),
+        RuleSpec::recording("late", "sum(up offset 1m)"),
+    ];
+    let hours = 3 * 60 * MINUTE;
+    // From a minute on: the live group was first evaluated up to an interval after the begin.
+    let history = |server: &Server, query: &str| {
+        let options = QueryOptions { lookback_delta_ms: Some(35 * SECOND), ..QueryOptions::default() };
+        let (start, end) = (BEGIN + MINUTE, BEGIN + hours);
+        Engine::default().range(server.store.as_ref(), query, start, end, 10 * SECOND, &options).unwrap().value
+    };
+    let live = Server::new(&store(), &clock());
+    live.apply(&[group("g", &rules)]).await;
+    live.pass(hours).await;
+    // As if it had been added later, over the same data; and again, which changes nothing.
+    let now = clock();
+    let late: Clock = Arc::new(move || now() + hours);
+    let later = Server::new(&store(), &late);
+    let spec = GroupSpec { backfill_ms: Some(24 * 60 * MINUTE), ..group("g", &rules) };
+    for _ in 0..2 {
+        later.apply(std::slice::from_ref(&spec)).await;
+        later.pass(10 * MINUTE).await;
+        for query in ["job:up", "n", "late"] {
+            let expected = history(&live, query);
+            assert!(matches!(&expected, Value::Matrix(series) if series.iter().any(|one| one.points.len() > 1000)));
+            assert_eq!(history(&later, query), expected, "{query}");
+        }
+        later.apply(&[]).await;
+    }
+    live.manager.shutdown().await;
+    later.manager.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,7 +35,7 @@ impl SeriesAppender for SharedStore {
         let mut store = self.0.write();
         let store = Arc::make_mut(&mut store);
         let mut committed = Committed::default();
-        batch.series.iter().for_each(|series| store.append(series, &mut committed));
+        batch.series.iter().for_each(|series| store.append(series, batch.lateness, &mut committed));
         Ok(committed)
     }
 }

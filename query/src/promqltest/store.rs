@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{
-    Batch, BatchSink, Column, Committed, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError,
-    ReadHints, ResetHint, Selection, SeriesSamples, Timestamp,
+    Batch, BatchSink, Column, Committed, Histogram, Labels, Lateness, Listing, PartReader, Parts, Querier,
+    QuerierError, ReadHints, ResetHint, Selection, SeriesSamples, Timestamp,
 };
 
 use super::Point;
@@ -106,12 +106,15 @@ impl Store {
         *self = Self::default();
     }
 
-    /// Appends samples to a series, each after those that it has.
-    pub(super) fn append(&mut self, series: &SeriesSamples<'_>, committed: &mut Committed) {
+    /// Appends samples to a series, each after those that it has unless late ones are taken.
+    pub(super) fn append(&mut self, series: &SeriesSamples<'_>, lateness: Lateness, committed: &mut Committed) {
         let samples = self.series.entry(series.labels.clone()).or_default();
         for (i, (&ts, &value)) in (0..).zip(series.timestamps.iter().zip(series.values)) {
             let histogram = series.histograms.iter().find(|(index, _)| *index == i).map(|(_, histogram)| histogram);
-            let last = samples.last_key_value();
+            let last = match lateness {
+                Lateness::Window => samples.last_key_value(),
+                Lateness::Any => samples.range(..=ts).next_back(),
+            };
             let value = match histogram {
                 Some(histogram) => {
                     let before = last.filter(|(last, _)| **last < ts).map(|(_, sample)| &sample.value);
