@@ -7,7 +7,7 @@
 //! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `tidy` house rules that
 //!   no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
-#![allow(clippy::print_stdout, reason = "a task runner talks to a terminal")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
 
 mod bench;
 mod cache;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("xtask: {error:#}");
+            eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -70,7 +70,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// Runs a step and says which one it is.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
-    println!("== {name}");
+    // Not on the standard output, which `cargo xtask env` has for the shell alone.
+    eprintln!("== {name}");
     let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{name}: {:?} failed ({status})", command.get_program());
@@ -137,6 +138,7 @@ fn test() -> Result<()> {
 }
 
 fn env() -> Result<()> {
+    setup::packages(setup::BUILD)?;
     for (name, value) in cache::rocksdb()?.env() {
         println!("export {name}={value}");
     }
