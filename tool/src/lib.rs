@@ -6,12 +6,13 @@
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
 //!   (0), something failed (1), the command line was wrong (2) or a lint found something (3).
-//! - **Files**: `lib` chooses the command · `check/` configurations and rule files · `promql` test scripts and plans · `explain` what a server
+//! - **Files**: `lib` chooses the command · `flags` reads its flags · `check/` configurations and rule files · `promql` test scripts and plans · `explain` what a server
 //!   says · `rbac` rights.
 //! - **Tests**: at the foot of each file.
 
 mod check;
 mod explain;
+mod flags;
 mod promql;
 mod rbac;
 
