@@ -1,7 +1,7 @@
 //! The reference page of the configuration, `docs/configuration.md`, made from the declarations of the sections.
 
 use crate::file::Config;
-use crate::rules::RuleFile;
+use crate::rules::{RuleFile, UnitTestFile};
 use crate::schema::{FieldDoc, Section as _, SectionDoc, Shape};
 use crate::web::WebConfig;
 
@@ -9,10 +9,12 @@ const HEAD: &str = "\
 # Configuration
 
 The fields of `prometheus.yml` ([`configuration`](#configuration)), of the file of `--web.config.file`
-([`web_config`](#web_config)) and of rule files ([`rule_file`](#rule_file)). This page is made from the source: change the
-declarations in `config/src` and run `UPDATE_EXPECT=1 cargo test -p config --test reference`.
+([`web_config`](#web_config)), of rule files ([`rule_file`](#rule_file)) and of their unit tests
+([`unit_test_file`](#unit_test_file)). This page is made from the source: change the declarations in `config/src` and run
+`UPDATE_EXPECT=1 cargo test -p config --test reference`.
 
 `promtool check config FILE` checks a file and the rule files that it names, `promtool check rules FILE` a rule file;
+`promtool test rules FILE` runs the unit tests in a file.
 `/api/v1/status/config` shows the configuration that is in use, defaults included. An unknown field is an error. A field marked
 **not served** is read and checked, and its use gives a warning. A field marked **Weft** is unknown to Prometheus. Where no
 default is given the field is empty, 0 or `false`.
@@ -33,7 +35,7 @@ const DISCOVERY: &str = "service_discovery";
 #[must_use]
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
-    let mut queue = vec![Config::describe(), WebConfig::describe(), RuleFile::describe()];
+    let mut queue = vec![Config::describe(), WebConfig::describe(), RuleFile::describe(), UnitTestFile::describe()];
     let mut next = 0;
     // Each section once, in the order in which they are first mentioned.
     while next < queue.len() {

@@ -10,7 +10,8 @@
 //!   and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a restart, `unmatched` why a
 //!   rule reads nothing · `context` what groups are
 //!   evaluated with · `status` what is said of rules · `metrics` what is counted · `notification` an alert as it is sent ·
-//!   `notifier` queues and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `test_series` samples of unit tests.
+//!   `notifier` queues and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `simulation` groups at
+//!   given times, `test_series` samples: both for unit tests.
 //! - **Tests**: at the foot of each file; `tests/` runs groups on a paused clock, upstream's recordings, and receivers of alerts.
 
 mod alert;
@@ -30,6 +31,7 @@ mod output;
 mod recording;
 mod restore;
 mod rule;
+mod simulation;
 mod slots;
 mod spec;
 mod status;
@@ -47,8 +49,9 @@ pub use manager::{Clock, Manager};
 pub use notification::Notification;
 pub use notifier::{Alertmanagers, Notifier, NotifierOptions};
 pub use rule::Evaluation;
+pub use simulation::Simulation;
 pub use spec::{AlertSpec, GroupSpec, RuleSpec};
 pub use status::RuleStatus;
-pub use template::{Template, TemplateData, TemplateError};
+pub use template::{Template, TemplateData, TemplateError, duration_text};
 pub use test_series::{TestSamples, TestSeries};
 pub use unmatched::UnmatchedSelector;

@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use model::Timestamp;
 use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
+use crate::flags::{Flags, Stop};
 use crate::{EXPLAIN_USAGE, Outcome, USAGE};
 
 /// Runs the scripts: a line `file: passed/total` for each, then the sums; with `--verbose` also every failure. The features
@@ -103,8 +104,13 @@ fn features<'a>(flags: impl Iterator<Item = &'a str>, usage: &str) -> Result<Opt
     check_features(features.as_deref().unwrap_or_default()).map(|()| features)
 }
 
+/// Flags whose `--enable-feature` names features of the query language alone.
+pub(crate) fn with_known_features(flags: Flags<'_>) -> Result<Flags<'_>, Stop> {
+    check_features(&flags.list("enable-feature").unwrap_or_default()).map(|()| flags).map_err(Stop::Misuse)
+}
+
 /// Refuses a name that is no feature of the query language.
-pub(crate) fn check_features(names: &[&str]) -> Result<(), String> {
+fn check_features(names: &[&str]) -> Result<(), String> {
     // A misspelt feature is an error: the scripts would silently test something else.
     let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
     match names.iter().find(|name| !known.contains(name)) {

@@ -23,7 +23,7 @@ section! {
         /// The time from one evaluation of the rules to the next.
         #[yaml(Nonzero<Duration>, name = "evaluation_interval", default = 60_000)]
         pub evaluation_interval_ms: i64,
-        /// Names of groups that are evaluated before all others, in this order.
+        /// Names of groups, in the order in which they are evaluated; all others are evaluated with the first one.
         #[yaml(Texts)]
         pub group_eval_order: Vec<String>,
         /// The tests, each with samples of its own.

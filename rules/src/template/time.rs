@@ -273,8 +273,9 @@ impl fmt::Display for Time {
     }
 }
 
-/// Go's `Duration.String`: `1h2m3.5s`, `1.5µs`.
-pub(super) fn duration_text(ns: i64) -> String {
+/// Go's `Duration.String`, of nanoseconds: `1h2m3.5s`, `1.5µs`.
+#[must_use]
+pub fn duration_text(ns: i64) -> String {
     let sign = if ns < 0 { "-" } else { "" };
     let total = ns.unsigned_abs();
     let (hour, minute, second) = (HOUR.unsigned_abs(), MINUTE.unsigned_abs(), SECOND.unsigned_abs());

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ::config::{Config, Defaults, matching_rule_files};
 
-use super::flags::{Flags, Stop};
 use super::lint::Lints;
 use super::rules::{RuleChecker, Tally};
 use crate::Outcome;
-use crate::promql::check_features;
+use crate::flags::{Flags, Known, Stop};
+use crate::promql::with_known_features;
 
 pub(crate) const USAGE: &str = "usage: promtool check config [--syntax-only] \
                                 [--lint=all|duplicate-rules|too-long-scrape-interval|none] [--lint-fatal] \
@@ -18,29 +18,32 @@ pub(crate) const USAGE: &str = "usage: promtool check config [--syntax-only] \
 /// The lints that `--lint` knows; the first one is the default.
 const LINTS: [&str; 2] = ["duplicate-rules", "too-long-scrape-interval"];
 
+const FLAGS: Known =
+    Known { switches: &["syntax-only", "lint-fatal", "ignore-unknown-fields"], values: &["lint", "enable-feature"] };
+
 /// Checks the files, one after another: what is wrong with each is told in the server's words.
 pub(crate) fn config(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args) {
+    let flags = match Flags::parse(args, FLAGS) {
         Ok(flags) if flags.files.is_empty() => Err(Stop::Misuse("no file named".to_owned())),
         flags => flags,
     };
-    let flags = match flags.and_then(|flags| check_features(&flags.features).map(|()| flags).map_err(Stop::Misuse)) {
+    let flags = match flags.and_then(with_known_features) {
         Ok(flags) => flags,
         Err(stop) => return stop.tell(USAGE, out),
     };
-    let lints = Lints::choose(flags.lints.as_deref(), &LINTS, out)?;
+    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, out)?;
     let mut tally = Tally::default();
     for file in &flags.files {
         check(file, (&flags, lints), out, &mut tally)?;
     }
-    Ok(tally.outcome(flags.lint_fatal))
+    Ok(tally.outcome(flags.is_on("lint-fatal")))
 }
 
 /// Checks a configuration, and then its rule files.
 fn check(file: &str, (flags, lints): (&Flags<'_>, Lints), out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
     writeln!(out, "Checking {file}")?;
     let loaded = load(file).and_then(|config| {
-        let rule_files = if flags.syntax_only { Vec::new() } else { existing_rule_files(&config)? };
+        let rule_files = if flags.is_on("syntax-only") { Vec::new() } else { existing_rule_files(&config)? };
         Ok((config, rule_files))
     });
     let (config, rule_files) = match loaded {
@@ -57,7 +60,7 @@ fn check(file: &str, (flags, lints): (&Flags<'_>, Lints), out: &mut dyn Write, t
         writeln!(out, "  SUCCESS: {} rule files found", rule_files.len())?;
     }
     writeln!(out, " SUCCESS: {file} is valid prometheus config file syntax\n")?;
-    if flags.syntax_only {
+    if flags.is_on("syntax-only") {
         return Ok(());
     }
     if let Some(finding) = lints.jobs(config.scrape_configs.iter().map(AsRef::as_ref)) {

@@ -1,6 +1,5 @@
 //! `promtool check …`: reads files as the server does, and says what is wrong with them.
 
 pub(crate) mod config;
-mod flags;
 mod lint;
 pub(crate) mod rules;

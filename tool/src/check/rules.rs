@@ -8,10 +8,10 @@ use ::rules::LoadChecks;
 use model::NameValidation;
 use query::{Engine, EngineOptions};
 
-use super::flags::{Flags, Stop};
 use super::lint::Lints;
 use crate::Outcome;
-use crate::promql::check_features;
+use crate::flags::{Flags, Known};
+use crate::promql::with_known_features;
 
 pub(crate) const USAGE: &str = "usage: promtool check rules [--lint=all|duplicate-rules|none] [--lint-fatal] \
                                 [--ignore-unknown-fields] [--enable-feature=NAME,...] [FILE...|-]";
@@ -19,17 +19,15 @@ pub(crate) const USAGE: &str = "usage: promtool check rules [--lint=all|duplicat
 /// The lints that `--lint` knows; the first one is the default.
 const LINTS: [&str; 1] = ["duplicate-rules"];
 
+const FLAGS: Known = Known { switches: &["lint-fatal", "ignore-unknown-fields"], values: &["lint", "enable-feature"] };
+
 /// Checks the files, one after another.
 pub(crate) fn rules(args: &[&str], input: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args) {
-        Ok(flags) if flags.syntax_only => Err(Stop::Misuse("unknown flag --syntax-only".to_owned())),
-        flags => flags,
-    };
-    let flags = match flags.and_then(|flags| check_features(&flags.features).map(|()| flags).map_err(Stop::Misuse)) {
+    let flags = match Flags::parse(args, FLAGS).and_then(with_known_features) {
         Ok(flags) => flags,
         Err(stop) => return stop.tell(USAGE, out),
     };
-    let lints = Lints::choose(flags.lints.as_deref(), &LINTS, out)?;
+    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, out)?;
     // Which names the server will take is said by its configuration, which is not known here.
     let checker = RuleChecker::new(&flags, lints, NameValidation::Utf8);
     let mut tally = Tally::default();
@@ -42,7 +40,7 @@ pub(crate) fn rules(args: &[&str], input: &mut dyn Read, out: &mut dyn Write) ->
             file => checker.check_file(Path::new(file), out, &mut tally)?,
         }
     }
-    Ok(tally.outcome(flags.lint_fatal))
+    Ok(tally.outcome(flags.is_on("lint-fatal")))
 }
 
 /// What was found so far.
@@ -73,8 +71,9 @@ pub(super) struct RuleChecker {
 
 impl RuleChecker {
     pub(super) fn new(flags: &Flags<'_>, lints: Lints, names: NameValidation) -> Self {
-        let options = EngineOptions::default().with_features(flags.features.iter().copied());
-        Self { engine: Engine::new(options), lints, names, ignore_unknown_fields: flags.ignore_unknown_fields }
+        let options = EngineOptions::default().with_features(flags.list("enable-feature").unwrap_or_default());
+        let ignore_unknown_fields = flags.is_on("ignore-unknown-fields");
+        Self { engine: Engine::new(options), lints, names, ignore_unknown_fields }
     }
 
     pub(super) fn check_file(&self, path: &Path, out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
