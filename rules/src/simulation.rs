@@ -84,7 +84,7 @@ mod tests {
 
     fn group(name: &str, rules: Vec<RuleSpec>) -> GroupSpec {
         let (file, name) = ("r.yml".to_owned(), name.to_owned());
-        GroupSpec { file, name, interval_ms: 3_600_000, query_offset_ms: None, limit: 0, rules }
+        GroupSpec { file, name, interval_ms: 3_600_000, query_offset_ms: None, backfill_ms: None, limit: 0, rules }
     }
 
     #[test]
