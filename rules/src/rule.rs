@@ -106,8 +106,9 @@ impl Rule {
 
     /// Looks up now and then whether a rule that yields nothing reads anything.
     pub(crate) fn look_for_unmatched(&self, context: &Context, ts: Timestamp, yields: bool) {
-        let known = self.state.lock().unmatched;
-        let is_due = known.is_none_or(|(at, _)| ts.saturating_since(at) >= LOOK_EVERY_MS || ts < at);
+        // Not at once: nothing may have been scraped yet.
+        let (at, _) = *self.state.lock().unmatched.get_or_insert((ts, false));
+        let is_due = ts.saturating_since(at) >= LOOK_EVERY_MS || ts < at;
         let unmatched = match (yields, is_due) {
             (true, _) => false,
             (false, false) => return,

@@ -318,6 +318,8 @@ async fn a_rule_that_reads_nothing_is_told() {
     server.apply(&[group("g", &rules)]).await;
     server.pass(MINUTE).await;
     let group = server.group("g");
+    assert!(group.rules().all(|rule| !rule.has_unmatched), "nothing may have been scraped yet");
+    server.pass(10 * MINUTE).await;
     assert_eq!(group.rules().map(|rule| rule.has_unmatched).collect::<Vec<_>>(), [true, false, false]);
     let unmatched = server.manager.unmatched(&group, 0).unwrap();
     assert_eq!(unmatched[0].reason, "there is no metric uq; the nearest name is up");
