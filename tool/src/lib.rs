@@ -1,13 +1,13 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
-//! - **What**: `check config FILE…` reads configurations, `check rules FILE…` rule files · `test promql FILE…` runs PromQL test scripts · `promql explain
-//!   QUERY` prints the plan of a query · `explain` asks a running server why something is scraped, or is not ·
-//!   `rbac check` asks an API server which rights are missing.
+//! - **What**: `check config FILE…` reads configurations, `check rules FILE…` rule files · `test rules FILE…` runs unit tests of
+//!   rules, `test promql FILE…` PromQL test scripts · `promql explain QUERY` prints the plan of a query · `explain` asks a
+//!   running server why something is scraped, or is not · `rbac check` asks an API server which rights are missing.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
-//! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
-//!   (0), something failed (1), the command line was wrong (2) or a lint found something (3).
-//! - **Files**: `lib` chooses the command · `flags` reads its flags · `check/` configurations and rule files · `promql` test scripts and plans · `explain` what a server
-//!   says · `rbac` rights.
+//! - **Invariants**: reads only the files named, writes only to the output given and the file of `--junit`; the exit code says
+//!   whether all is well (0), something failed (1), the command line was wrong (2) or a lint found something (3).
+//! - **Files**: `lib` chooses the command, `flags` reads its flags · `check/` configurations and rule files · `test_rules/` unit
+//!   tests · `promql` test scripts and plans · `explain` what a server says · `rbac` rights.
 //! - **Tests**: at the foot of each file.
 
 mod check;
@@ -15,6 +15,7 @@ mod explain;
 mod flags;
 mod promql;
 mod rbac;
+mod test_rules;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,6 +28,12 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["test", "promql", rest @ ..] => promql::test(rest, out),
+        ["test", "rules", rest @ ..] => test_rules::rules(rest, out),
+        // `--junit` is upstream's flag of `test`, so that it may stand before `rules`.
+        ["test", "--junit", file, "rules", rest @ ..] => test_rules::rules(&[rest, &["--junit", file]].concat(), out),
+        ["test", junit, "rules", rest @ ..] if junit.starts_with("--junit=") => {
+            test_rules::rules(&[rest, &[junit]].concat(), out)
+        }
         ["promql", "explain", rest @ ..] => promql::explain(rest, out),
         ["explain", rest @ ..] => explain::explain(rest, out),
         ["rbac", "check", rest @ ..] => rbac::check(rest, out),
@@ -50,7 +57,8 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
 
 /// What there is.
 fn usages() -> String {
-    [check::config::USAGE, check::rules::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE].join("\n")
+    [check::config::USAGE, check::rules::USAGE, test_rules::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE]
+        .join("\n")
 }
 
 /// How a command ended.
