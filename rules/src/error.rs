@@ -1,6 +1,7 @@
 //! Why a rule could not be evaluated. What is said of rules and results is upstream's, word for word: people search for it.
 
 use model::SeriesAppendError;
+use model::histogram::HistogramError;
 
 use crate::template::TemplateError;
 
@@ -33,6 +34,9 @@ pub enum EvaluationError {
         /// `series` or `alerts`.
         what: &'static str,
     },
+    /// A histogram of the result is not valid, such as a difference below zero.
+    #[error(transparent)]
+    Histogram(#[from] HistogramError),
     /// The store could not take the result.
     #[error(transparent)]
     Store(#[from] SeriesAppendError),

@@ -165,15 +165,21 @@ impl Group {
         let rule = &self.rules[index];
         let (began, begun) = (Timestamp::now(), Instant::now());
         self.metrics.add(Counter::Evaluations, &self.key, 1);
-        let outputs = self.outputs(context, rule, ts);
+        let mut outputs = self.outputs(context, rule, ts);
         if let Ok(outputs) = &outputs {
             rule.look_for_unmatched(context, ts, !outputs.is_empty());
         }
         let took = begun.elapsed();
         self.metrics.rule_duration.observe(took.as_secs_f64());
         let mut evaluation = Evaluation { ts, duration_s: took.as_secs_f64(), samples: 0, error: None };
-        match &outputs {
-            Ok(outputs) => evaluation.samples = u32::try_from(outputs.len()).unwrap_or(u32::MAX),
+        match &mut outputs {
+            Ok(outputs) => {
+                evaluation.samples = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
+                if let Some(error) = store::remove_invalid(outputs) {
+                    evaluation.error = Some(model::with_causes(&error).into());
+                    self.discarded(rule, &error);
+                }
+            }
             Err(error) => {
                 let text: Arc<str> = model::with_causes(error).into();
                 self.failed(rule, error, &text);
@@ -260,11 +266,15 @@ impl Group {
             Ok(()) => {}
             Err(error) => {
                 rule.state.lock().failed(&error);
-                let (file, group, rule) = (&self.spec.file, &self.spec.name, &rule.spec.name);
-                tracing::warn!(file, group, rule, %error, "Rule evaluation result discarded");
+                self.discarded(rule, &error);
             }
         }
         self.stored(yielded);
+    }
+
+    fn discarded(&self, rule: &Rule, error: &EvaluationError) {
+        let (file, group, rule) = (&self.spec.file, &self.spec.name, &rule.spec.name);
+        tracing::warn!(file, group, rule, %error, "Rule evaluation result discarded");
     }
 
     /// Marks the series of rules that a reload has removed.

@@ -122,4 +122,24 @@ mod tests {
         assert_eq!(failed(1), ["n: vector cannot contain metrics with the same labelset"]);
         assert_eq!(failed(2), [""; 0]);
     }
+
+    #[test]
+    fn a_histogram_that_is_not_valid_costs_the_other_results_nothing() {
+        let store = Arc::<SharedStore>::default();
+        for line in [r#"h{job="a"} {{count:1 buckets:[1]}}"#, r#"h{job="b"} {{count:3 buckets:[3]}}"#] {
+            store.load(line, (Timestamp(0), 60_000)).unwrap();
+        }
+        let less = RuleSpec::recording("less", r"h - on() group_left() (0.5 * sum(h))");
+        let specs = vec![group("g", vec![less, RuleSpec::recording("n", "count(h)")])];
+        let simulation = Simulation::new(specs, context(&store)).unwrap();
+        let failed = simulation.evaluate_at(Timestamp(0));
+        let failed: Vec<_> = failed.iter().map(|(rule, error)| (rule.name.as_str(), &**error)).collect();
+        assert_eq!(failed, [("less", "observation count is  -1: histogram's observation count is negative")]);
+        let query = r#"count({__name__=~"less|n"}) by (__name__, job)"#;
+        let result =
+            query::Engine::default().instant(store.as_ref(), query, Timestamp(0), &query::QueryOptions::default());
+        let query::Value::Vector(samples) = result.unwrap().value else { panic!("no vector") };
+        let found: Vec<_> = samples.iter().map(|sample| sample.labels.to_string()).collect();
+        assert_eq!(found, ["less{job=\"b\"}", "n"]);
+    }
 }

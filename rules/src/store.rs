@@ -22,6 +22,20 @@ pub(crate) enum Stored {
     Some,
 }
 
+/// Removes histograms that are not valid, and says what is wrong with the last one: a store that was given one would refuse the
+/// whole row, with the results of other rules.
+pub(crate) fn remove_invalid(outputs: &mut Vec<Output>) -> Option<EvaluationError> {
+    let mut error = None;
+    outputs.retain(|output| match output.histogram.as_ref().map(|histogram| histogram.validate()) {
+        Some(Err(invalid)) => {
+            error = Some(invalid.into());
+            false
+        }
+        _ => true,
+    });
+    error
+}
+
 /// Stores samples, and stale markers of other series. A marker that the store refuses is of a series that another rule
 /// continues, and does not count.
 pub(crate) fn append<'a>(

@@ -204,7 +204,7 @@ fn histograms_are_compared_with_their_hints() {
     let head = "    expr: \"job:h\", time: 4m,";
     let name = "{__name__=\"job:h\"}";
     check((rules, &test(wrong)), &[], &format!("{head}\n        exp: {name} {wrong}\n        got: {name} {sum}\n"));
-    check((rules, &test("1")), &[], &format!("{head} err: labels \"job:h\": expected histogram, got 1\n"));
+    check((rules, &test("1")), &[], &format!("{head} err: labels \"job:h\": expected histogram, got 1.000000\n"));
 }
 
 #[test]
@@ -250,6 +250,8 @@ fn tests_are_chosen_by_name() {
     let tests = "tests:\n- {name: good one, promql_expr_test: [{expr: 1, exp_samples: [{value: 1}]}]}\n- {name: bad one, \
                  promql_expr_test: [{expr: 1, exp_samples: [{value: 2}]}]}\n- promql_expr_test: [{expr: \"'x'\"}]\n";
     let bad = "    expr: \"1\", time: 0s,\n        exp: {} 2E+00\n        got: {} 1E+00\n";
+    let twice = "tests: [{promql_expr_test: [{expr: 1, exp_samples: [{value: 1}, {value: .nan}]}]}]\n";
+    check((rules, twice), &[], "    expr: \"1\", time: 0s,\n        exp: {} NaN, {} 1E+00\n        got: {} 1E+00\n");
     let text = "    expr: \"'x'\", time: 0s, err: rule result is not a vector or scalar\n";
     check((rules, tests), &[], &format!("{bad}\n{text}"));
     check((rules, tests), &["--run=^(good|bad) one$"], bad);

@@ -134,6 +134,9 @@ fn dump(engine: &Engine, (store, test): (&SharedStore, &UnitTest), out: &mut dyn
     };
     let time = duration_text(range_ms.saturating_mul(1_000_000));
     writeln!(out, "DEBUG: Dump of all data (input_series and rules) at {time}:")?;
+    if series.is_empty() {
+        writeln!(out)?;
+    }
     for one in series {
         writeln!(out, "{} =>", braced(one.labels.iter()))?;
         one.points.iter().try_for_each(|(ts, value)| writeln!(out, "{} @[{ts}]", format_f(*value)))?;
