@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::rules::{Alert, AlertState, Group, RuleStatus};
+use ::rules::{Alert, Group, RuleStatus};
 use axum::extract::State;
 use axum::response::Response;
 use model::Matcher;
@@ -18,17 +18,8 @@ use crate::clock::{NEVER, rfc3339};
 /// `/api/v1/alerts`
 pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Response {
     let groups = app.rules.groups();
-    let mut rules: Vec<(AlertState, &str, Vec<Alert>)> = Vec::new();
-    for group in &groups {
-        // Within a group those that fire come first, as upstream lists them.
-        let mut of_group: Vec<_> = group
-            .rules()
-            .filter_map(|rule| rule.alerts.map(|(state, alerts)| (state, &*rule.spec.name, alerts)))
-            .collect();
-        of_group.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        rules.extend(of_group);
-    }
-    let alerts = rules.iter().flat_map(|(_, _, alerts)| alerts).map(AlertJson::new).collect();
+    let alerts = groups.iter().flat_map(|group| group.rules()).filter_map(|rule| rule.alerts);
+    let alerts = alerts.flat_map(|(_, alerts)| alerts).map(|alert| AlertJson::new(&alert)).collect();
     format::success_of(&AlertsJson { alerts })
 }
 
@@ -221,15 +212,32 @@ impl Serialize for OwnedLabels {
     }
 }
 
-/// Names and values as they are written, in their order.
+/// Labels or annotations as they are written, in their order; spelled as label sets are.
 struct Pairs<'a>(&'a [(String, String)]);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        let mut text = String::new();
+        let pairs = self.0.iter().map(|(name, value)| (name, value));
+        format::object(&mut text, pairs, |out, value| format::label_string(out, value));
+        format::Raw(&text).serialize(serializer)
     }
 }
 
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_are_spelled_as_labels_are() {
+        let pairs =
+            [("summary".to_owned(), "{{ $value }} < \"5\" & rising".to_owned()), ("a".to_owned(), String::new())];
+        let mut text = String::new();
+        format::serialize(&mut text, &Pairs(&pairs));
+        assert_eq!(text, r#"{"summary":"{{ $value }} < \"5\" & rising","a":""}"#);
+    }
 }

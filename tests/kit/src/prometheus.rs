@@ -11,7 +11,8 @@ use crate::{Http, Process, cache, eventually, free_port, prometheus_version};
 pub struct Prometheus {
     /// HTTP to it.
     pub http: Http,
-    _process: Process,
+    /// The process.
+    pub process: Process,
     folder: tempfile::TempDir,
 }
 
@@ -76,7 +77,7 @@ impl Prometheus {
                 other => Err(format!("{other:?}")),
             }
         });
-        Self { http, _process: process, folder }
+        Self { http, process, folder }
     }
 
     /// Its folder.
