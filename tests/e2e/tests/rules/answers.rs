@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kit::{Alertmanager, Http, PATIENCE};
 use serde_json::Value;
 
-use crate::side_by_side::Pair;
+use crate::against_prometheus::Pair;
+use crate::stored::is_same;
 
 /// What a request may ask for; the alerts are compared apart.
 const FILTERED: &[&str] = &[
@@ -151,27 +152,33 @@ fn pages(pair: &Pair) -> Vec<String> {
     if ours == theirs { Vec::new() } else { vec![format!("pages: ours {ours:?}, theirs {theirs:?}")] }
 }
 
+/// What is compared when alerts are.
+const KINDS: [&str; 3] = ["rules", "alerts", "held"];
+
 /// Rules with their alerts by group, and alerts by name; what began before `from` was not seen alike.
-fn parts(http: &Http, alertmanager: &Alertmanager, from: i64) -> BTreeMap<String, String> {
+fn parts(kind: &str, http: &Http, alertmanager: &Alertmanager, from: i64) -> BTreeMap<String, Value> {
     let mut parts = BTreeMap::new();
-    let mut rules = http.api("rules").unwrap();
-    mask(&mut rules, &MASKED);
-    for group in rules["groups"].as_array_mut().unwrap() {
-        for rule in group["rules"].as_array_mut().unwrap() {
-            rule["alerts"].as_array_mut().into_iter().for_each(|alerts| normalize(alerts, from));
+    if kind == "rules" {
+        let mut rules = http.api("rules").unwrap();
+        mask(&mut rules, &MASKED);
+        for group in rules["groups"].as_array_mut().unwrap() {
+            for rule in group["rules"].as_array_mut().unwrap() {
+                rule["alerts"].as_array_mut().into_iter().for_each(|alerts| normalize(alerts, from));
+            }
+            parts.insert(format!("rules of {}", group["name"]), group.take());
         }
-        parts.insert(format!("rules of {}", group["name"]), group.to_string());
+        return parts;
     }
-    let mut alerts = http.api("alerts").unwrap();
-    let alerts = &mut alerts["alerts"].as_array_mut().unwrap()[..];
-    normalize(alerts, from);
-    let mut held = alertmanager.alerts().unwrap();
-    normalize(&mut held, from);
-    for (what, alerts) in [("alerts", alerts), ("held", &mut held)] {
-        for alert in alerts {
-            let part: &mut String = parts.entry(format!("{what} {}", alert["labels"]["alertname"])).or_default();
-            part.push_str(&alert.to_string());
-        }
+    let mut alerts = if kind == "held" {
+        alertmanager.alerts().unwrap()
+    } else {
+        http.api("alerts").unwrap()["alerts"].as_array().unwrap().clone()
+    };
+    normalize(&mut alerts, from);
+    for alert in alerts {
+        let part =
+            parts.entry(format!("{kind} {}", alert["labels"]["alertname"])).or_insert_with(|| Value::Array(Vec::new()));
+        part.as_array_mut().unwrap().push(alert);
     }
     parts
 }
@@ -203,18 +210,21 @@ fn contents(pair: &Pair, from: i64, behind: &BTreeSet<String>) -> Vec<String> {
     }
     let asked = std::time::Instant::now();
     loop {
-        let [ours, theirs] = [0, 1].map(|i| parts(pair.http()[i], &pair.alertmanagers[i], from));
-        same.extend(ours.iter().filter(|(name, part)| theirs.get(*name) == Some(*part)).map(|(name, _)| name.clone()));
-        let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
-        let differing: Vec<_> = names.into_iter().filter(|name| !same.contains(*name)).collect();
-        if differing.is_empty() {
-            return Vec::new();
+        let mut differing = Vec::new();
+        for kind in KINDS {
+            let [ours, theirs] = [0, 1].map(|i| parts(kind, pair.http()[i], &pair.alertmanagers[i], from));
+            for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+                let (ours, theirs) = (ours.get(name), theirs.get(name));
+                if ours.zip(theirs).is_some_and(|(ours, theirs)| is_same(ours, theirs)) {
+                    same.insert(name.clone());
+                } else if !same.contains(name) {
+                    let text = |part: Option<&Value>| part.map(Value::to_string);
+                    differing.push(format!("{name}:\n    ours   {:?}\n    theirs {:?}", text(ours), text(theirs)));
+                }
+            }
         }
-        if asked.elapsed() > PATIENCE / 6 {
-            let shown = |name: &&String| {
-                format!("{name}:\n    ours   {:?}\n    theirs {:?}", ours.get(*name), theirs.get(*name))
-            };
-            return differing.iter().map(shown).collect();
+        if differing.is_empty() || asked.elapsed() > PATIENCE {
+            return differing;
         }
     }
 }

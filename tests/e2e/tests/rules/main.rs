@@ -9,6 +9,7 @@
     reason = "a test: a failed step is its message"
 )]
 
+mod against_prometheus;
 mod alertmanagers;
 mod answers;
 mod reloads;
@@ -17,6 +18,5 @@ mod rule_files;
 mod script;
 mod self_metrics;
 mod series;
-mod side_by_side;
 mod stored;
 mod world;

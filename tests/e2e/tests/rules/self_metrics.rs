@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kit::Http;
 
-use crate::side_by_side::Pair;
+use crate::against_prometheus::Pair;
 
 /// Weft has no summaries. Where dashboards read one, a histogram has its name: it has a sum and a count, too.
 const KNOWN: [&str; 4] = [

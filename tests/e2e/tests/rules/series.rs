@@ -37,7 +37,7 @@ pub fn selectors(tree: &Value, into: &mut BTreeSet<Selector>) {
     match tree {
         Value::Array(items) => items.iter().for_each(|item| selectors(item, into)),
         Value::Object(fields) => {
-            if tree["type"] == "vectorSelector" {
+            if tree["type"] == "vectorSelector" || tree["type"] == "matrixSelector" {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let matcher = |one: &Value| (text(&one["name"]), text(&one["type"]), text(&one["value"]));
                 let matchers = tree["matchers"].as_array().into_iter().flatten().map(matcher);

@@ -12,8 +12,8 @@ const WRITTEN: &str = r#"{__name__=~"[^:]+:.+|ALERTS|ALERTS_FOR_STATE"}"#;
 /// How far two servers may be apart that add in another order, relatively.
 const TOLERANCE: f64 = 1e-12;
 /// Prometheus must have at least so much, or the comparison says little.
-const RULES_MIN: usize = 60;
-const SAMPLES_MIN: usize = 1_000;
+const RULES_MIN: usize = 120;
+const SAMPLES_MIN: usize = 2_500;
 /// Of one series no more differences are shown.
 const SHOWN_MAX: usize = 3;
 
@@ -56,7 +56,7 @@ impl Stored {
 }
 
 /// Strings of numbers within the tolerance, and all else equal.
-fn is_same(ours: &Value, theirs: &Value) -> bool {
+pub fn is_same(ours: &Value, theirs: &Value) -> bool {
     let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
