@@ -38,7 +38,7 @@ mod tracing;
 mod web;
 mod yaml;
 
-pub use alerting::{AlertWebhookConfig, AlertingConfig, AlertmanagerConfig};
+pub use alerting::{AlertOptions, AlertWebhookConfig, AlertingConfig, AlertmanagerConfig};
 pub use error::Error;
 pub use file::Config;
 pub use global::{Defaults, ExternalLabels, GlobalConfig};
