@@ -12,6 +12,17 @@ use crate::{Error, Secret};
 
 const ALERT_NAME: &str = "alertname";
 
+/// Settings of alerting rules that are flags unless a Prometheus object has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertOptions {
+    /// The longest outage after which the state of alerts is restored.
+    pub outage_tolerance_ms: Option<i64>,
+    /// A restored alert is pending for at least this long.
+    pub grace_period_ms: Option<i64>,
+    /// An alert that goes on firing is sent again after this long.
+    pub resend_delay_ms: Option<i64>,
+}
+
 section! {
     /// Which Alertmanagers get alerts.
     #[derive(Clone, Debug, PartialEq)]

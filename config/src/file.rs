@@ -6,10 +6,11 @@ use std::sync::Arc;
 use model::NameValidation;
 
 use crate::Error;
-use crate::alerting::AlertingConfig;
+use crate::alerting::{AlertOptions, AlertingConfig};
 use crate::global::{Defaults, Global, GlobalConfig};
 use crate::otlp::OtlpConfig;
 use crate::remote::{self, RemoteReadConfig, RemoteWriteConfig};
+use crate::rules::RuleFile;
 use crate::runtime::RuntimeConfig;
 use crate::schema::{Codec, Fields, ListOf, Nested, Optional, Paths, Section as _, Shape, Unread, section};
 use crate::scrape::ScrapeConfig;
@@ -71,6 +72,12 @@ section! {
             unserved = "the OTLP receiver is not served yet"
         )]
         pub otlp: Option<OtlpConfig>,
+        /// The groups of `rule_files` as they were read last, and those of PrometheusRule objects. They are not printed.
+        #[yaml(Unread)]
+        pub rules: Vec<Arc<RuleFile>>,
+        /// Settings of alerting rules in the place of flags.
+        #[yaml(Unread)]
+        pub alert_options: AlertOptions,
         /// What was warned of while loading, one sentence each.
         #[yaml(Unread)]
         pub warnings: Vec<String>,

@@ -5,7 +5,7 @@
 //! - **Invariants**: no network, no async; a value that exists is valid; secrets are never printed; a job is complete without
 //!   `global`.
 //! - **Files**: `schema` the macro `section!`, which declares a section once for reading, printing and documentation · `yaml`
-//!   YAML in and out · `file` the whole file, `load` with what it includes · `global`, `runtime`, `alerting`, `scrape`, `limits`,
+//!   YAML in and out · `file` the whole file, `load` with what it includes, `read` files · `global`, `runtime`, `alerting`, `scrape`, `limits`,
 //!   `protocol`, `names`, `storage`, `tracing`, `remote`, `otlp` its sections · `http`, `sd`, `relabel` what several sections have in
 //!   common · `rules` rule files and their unit tests · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
 //!   files of file discovery · `web` the file of `--web.config.file`.
@@ -21,6 +21,7 @@ mod load;
 mod names;
 mod otlp;
 mod protocol;
+mod read;
 mod reference;
 mod relabel;
 mod remote;
@@ -38,7 +39,7 @@ mod tracing;
 mod web;
 mod yaml;
 
-pub use alerting::{AlertWebhookConfig, AlertingConfig, AlertmanagerConfig};
+pub use alerting::{AlertOptions, AlertWebhookConfig, AlertingConfig, AlertmanagerConfig};
 pub use error::Error;
 pub use file::Config;
 pub use global::{Defaults, ExternalLabels, GlobalConfig};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::read::read;
 use crate::schema::{
     Bool, Codec, Count, Duration, Fields, Keyword, Nested, Optional, Section as _, Shape, Source, TextMap, Texts, Word,
     scalar, section,
@@ -187,7 +188,7 @@ impl WebConfig {
     /// When it cannot be read, or asks for what is not valid or not served: the server must not run with less protection than
     /// its file asks for.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::parse(&load::read(path)?, path)
+        Self::parse(&read(path)?, path)
     }
 
     /// Reads the text of a file that lies at `path`.

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Config, Defaults};
+use config::{Config, Defaults, RuleChecks};
 use kit::{KubeApi, eventually};
 use kube_watch::{ApiServer, Watches};
 use nix::time::ClockId;
-use operator::{Operator, OperatorOptions, Outcome};
+use operator::{Operator, OperatorOptions, Outcome, RuleLanguage};
 use serde_json::{Value, json};
 
 const MONITORS: &str = "/apis/monitoring.coreos.com/v1/servicemonitors";
@@ -63,9 +63,29 @@ fn monitor(i: usize, generation: usize) -> Value {
     })
 }
 
+/// There are no rules.
+#[derive(Debug)]
+struct NoRules;
+
+impl RuleChecks for NoRules {
+    fn check_expr(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn check_template(&self, _: &str, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl RuleLanguage for NoRules {
+    fn enforce(&self, expr: &str, _: &str, _: &str) -> Result<String, String> {
+        Ok(expr.to_owned())
+    }
+}
+
 fn api(n_monitors: usize) -> KubeApi {
     let api = KubeApi::start();
-    for kind in ["v1/podmonitors", "v1/probes", "v1alpha1/scrapeconfigs"] {
+    for kind in ["v1/podmonitors", "v1/probes", "v1alpha1/scrapeconfigs", "v1/prometheusrules"] {
         api.serve(&format!("/apis/monitoring.coreos.com/{kind}"));
     }
     for i in 0..N_NAMESPACES {
@@ -115,7 +135,7 @@ fn main() {
     let operator = {
         let _guard = runtime.enter();
         let watches = Watches::new(&prometheus::Registry::new()).unwrap();
-        Operator::new(watches, OperatorOptions { server, ..OperatorOptions::default() })
+        Operator::new(watches, OperatorOptions { server, ..OperatorOptions::default() }, Arc::new(NoRules))
     };
     let file = Config::parse("global: {scrape_interval: 30s}", Path::new("prometheus.yml"), &|_| None).unwrap();
     let bench = Bench { runtime, operator, file };

@@ -13,6 +13,7 @@ use crate::options::OperatorOptions;
 use crate::outcome::{ObjectState, Outcome, State};
 use crate::rbac::{MissingRight, missing_rights};
 use crate::reconcile::Memory;
+use crate::rule_language::RuleLanguage;
 use crate::sources::{Opener, Sources, Tag};
 
 /// Changes that follow one another faster are taken together: an apply of many objects is one change of the configuration.
@@ -25,6 +26,7 @@ pub struct Operator {
     changes: Arc<Changes<Tag>>,
     events: Events,
     settings: Settings,
+    language: Arc<dyn RuleLanguage>,
     state: Mutex<OperatorState>,
     /// Apart from `state`: who asks does not wait until thousands of objects are looked at.
     outcome: Mutex<Arc<Outcome>>,
@@ -39,9 +41,9 @@ struct OperatorState {
 }
 
 impl Operator {
-    /// Starts to follow the objects, within a tokio runtime.
+    /// Starts to follow the objects, within a tokio runtime. Rules are checked by `language`.
     #[must_use]
-    pub fn new(watches: Arc<Watches>, options: OperatorOptions) -> Self {
+    pub fn new(watches: Arc<Watches>, options: OperatorOptions, language: Arc<dyn RuleLanguage>) -> Self {
         let asked = options.clone();
         let OperatorOptions { server, prometheus, own_namespace, namespaces, selector, options, placeholders } =
             options;
@@ -54,7 +56,15 @@ impl Operator {
         let sources = Sources::new(opener, key, &own, &namespaces);
         let settings = Settings { options, placeholders, namespace: own, selector };
         let state = OperatorState { sources, memory: Memory::default(), file: None };
-        Self { options: asked, changes, events, settings, state: Mutex::new(state), outcome: Mutex::default() }
+        Self {
+            options: asked,
+            changes,
+            events,
+            settings,
+            language,
+            state: Mutex::new(state),
+            outcome: Mutex::default(),
+        }
     }
 
     /// The rights that the API server does not give to this server.
@@ -114,7 +124,8 @@ impl Operator {
         // Before a configuration file is there too: its watches are open by then.
         let Some(seen) = sources.look(memory.assets_in_force()) else { return };
         let Some(file) = file else { return };
-        let inputs = Inputs { seen: &seen, assets: sources.assets(), settings: &self.settings, file };
+        let (settings, language) = (&self.settings, &*self.language);
+        let inputs = Inputs { seen: &seen, assets: sources.assets(), settings, file, language };
         let before = self.outcome();
         let new = memory.reconcile(inputs, &before);
         let changed = new.changed_since(&before);
@@ -162,6 +173,7 @@ fn log_changes(before: &Outcome, now: &Outcome, changed: &[&ObjectState]) {
             counts[count] += 1;
         }
         let [accepted, not_selected, invalid] = counts;
-        tracing::info!(accepted, not_selected, invalid, jobs = now.jobs.len(), "objects of monitoring.coreos.com");
+        let (jobs, groups) = (now.jobs.len(), now.rules.iter().map(|one| one.groups.groups.len()).sum::<usize>());
+        tracing::info!(accepted, not_selected, invalid, jobs, groups, "objects of monitoring.coreos.com");
     }
 }

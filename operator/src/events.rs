@@ -7,12 +7,13 @@ use kube_watch::{ApiServer, EventObject, EventWriter};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
-use crate::objects::ObjectRef;
+use crate::objects::{Kind, ObjectRef};
 use crate::outcome::{ObjectState, State};
 
 /// Reason and action as Prometheus-Operator has them (`pkg/operator/resource_reconciler.go`), so that alerts on them go on.
 const REASON: &str = "InvalidConfiguration";
 const ACTION: &str = "SelectingConfigurationResources";
+const ACTION_OF_RULES: &str = "SelectingPrometheusRuleResources";
 
 /// Events that wait for a slow API server. What is more is left out: the log and `/api/v1/explain` have it too.
 const QUEUE: usize = 4_096;
@@ -23,6 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(300);
 #[derive(Debug, PartialEq, Eq)]
 struct Notice {
     object: EventObject,
+    action: &'static str,
     note: String,
 }
 
@@ -54,11 +56,11 @@ impl Events {
     pub(crate) async fn write(&self) {
         let mut waiting = self.waiting.lock().await;
         let mut refused: Option<Instant> = None;
-        while let Some(Notice { object, note }) = waiting.recv().await {
+        while let Some(Notice { object, action, note }) = waiting.recv().await {
             if refused.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
                 continue;
             }
-            match self.writer.warn(&object, REASON, ACTION, &note).await {
+            match self.writer.warn(&object, REASON, action, &note).await {
                 Ok(true) => refused = None,
                 Ok(false) => {
                     if refused.is_none() {
@@ -85,7 +87,8 @@ fn notices(changed: &[&ObjectState]) -> Vec<Notice> {
             name: name.clone(),
             uid: one.uid.clone(),
         };
-        Notice { object, note: one.state.to_string() }
+        let action = if *kind == Kind::PrometheusRule { ACTION_OF_RULES } else { ACTION };
+        Notice { object, action, note: one.state.to_string() }
     };
     changed.iter().filter(|one| matches!(one.state, State::Invalid { .. })).map(notice).collect()
 }
@@ -93,7 +96,6 @@ fn notices(changed: &[&ObjectState]) -> Vec<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::Kind;
     use crate::outcome::Outcome;
 
     fn outcome(uid: &str, state: State) -> Outcome {

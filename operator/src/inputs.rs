@@ -9,10 +9,12 @@ use config::{Defaults, GlobalConfig};
 use crate::assets::{AssetId, AssetKind, Assets};
 use crate::generate::Options;
 use crate::objects::{
-    LabelSelector, Meta, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec,
+    LabelSelector, Meta, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec,
+    ServiceMonitorSpec,
 };
 use crate::outcome::KindState;
 use crate::resolve::Placeholders;
+use crate::rule_language::RuleLanguage;
 use crate::select::Namespaces;
 use crate::watched::Watched;
 
@@ -24,6 +26,7 @@ pub(crate) struct Inputs<'i> {
     pub(crate) assets: &'i Assets,
     pub(crate) settings: &'i Settings,
     pub(crate) file: &'i Arc<FileConfig>,
+    pub(crate) language: &'i dyn RuleLanguage,
 }
 
 /// What the watches know at one moment. Objects are sorted as upstream sorts them ([`upstream_order`]), each once.
@@ -34,6 +37,7 @@ pub(crate) struct Seen {
     pub(crate) pod_monitors: Vec<Arc<Watched<PodMonitorSpec>>>,
     pub(crate) probes: Vec<Arc<Watched<ProbeSpec>>>,
     pub(crate) scrape_configs: Vec<Arc<Watched<ScrapeConfigSpec>>>,
+    pub(crate) prometheus_rules: Vec<Arc<Watched<PrometheusRuleSpec>>>,
     pub(crate) namespaces: Arc<Namespaces>,
     /// Why namespaces are not seen.
     pub(crate) namespaces_failure: Option<String>,

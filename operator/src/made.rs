@@ -9,7 +9,7 @@ use crate::assets::AssetId;
 use crate::generate::{Generator, Job, Origin};
 use crate::inputs::{Inputs, named, versions};
 use crate::objects::{Kind, Object, ObjectRef, Prometheus};
-use crate::outcome::{ObjectState, Outcome, ReadyJob, State};
+use crate::outcome::{ObjectState, Outcome, ReadyJob, ReadyRules, State};
 use crate::resolve::Resolver;
 use crate::rule_cache::{LISTS, Reduced, RuleCache, Slot, place};
 use crate::select::{NotSelected, select};
@@ -28,23 +28,58 @@ pub(crate) struct Context {
 }
 
 /// What was made of the objects of one kind: only of those that are selected.
-pub(crate) type Made<S> = BTreeMap<ObjectRef, MadeOf<S>>;
+pub(crate) type Made<S, P = ReadyJob> = BTreeMap<ObjectRef, MadeOf<S, P>>;
+
+/// What is made of an object: a job, or rule groups.
+pub(crate) trait Product: Clone {
+    /// Becomes the one before by address, if both are equal.
+    fn reuse(&mut self, before: &Self);
+
+    /// Adds what runs to the outcome, and returns the names of jobs among it.
+    fn add(all: &[Self], outcome: &mut Outcome) -> Vec<String>;
+}
+
+impl Product for ReadyJob {
+    fn reuse(&mut self, before: &Self) {
+        if self.config == before.config {
+            self.config = Arc::clone(&before.config);
+        }
+    }
+
+    fn add(all: &[Self], outcome: &mut Outcome) -> Vec<String> {
+        outcome.jobs.extend_from_slice(all);
+        all.iter().map(|job| job.config.job_name.clone()).collect()
+    }
+}
+
+impl Product for ReadyRules {
+    fn reuse(&mut self, before: &Self) {
+        if self.groups == before.groups {
+            self.groups = Arc::clone(&before.groups);
+        }
+    }
+
+    fn add(all: &[Self], outcome: &mut Outcome) -> Vec<String> {
+        outcome.rules.extend_from_slice(all);
+        Vec::new()
+    }
+}
 
 /// What was made of one object.
 #[derive(Debug)]
-pub(crate) struct MadeOf<S> {
+pub(crate) struct MadeOf<S, P = ReadyJob> {
     source: Source<S>,
     /// Is it valid, or why not; nothing while its assets are read.
     verdict: Option<Result<(), String>>,
-    /// The jobs that run: those of `source` if that is valid, or else of the last version that was.
-    in_force: Option<InForce<S>>,
+    /// What runs: that of `source` if that is valid, or else of the last version that was.
+    in_force: Option<InForce<S, P>>,
 }
 
-/// Jobs, and what they were made from.
+/// What was made, and what it was made from.
 #[derive(Debug)]
-struct InForce<S> {
+struct InForce<S, P> {
     source: Source<S>,
-    jobs: Vec<ReadyJob>,
+    products: Vec<P>,
 }
 
 /// What jobs are made from. Two that are equal make the same jobs.
@@ -64,8 +99,8 @@ impl<S> PartialEq for Source<S> {
     }
 }
 
-impl<S> MadeOf<S> {
-    /// Collects what the jobs in force need beyond what the object names now.
+impl<S, P> MadeOf<S, P> {
+    /// Collects what the products in force need beyond what the object names now.
     pub(crate) fn assets_in_force(&self, found: &mut BTreeSet<AssetId>) {
         if let Some(in_force) = &self.in_force
             && !Arc::ptr_eq(&in_force.source.object, &self.source.object)
@@ -74,10 +109,10 @@ impl<S> MadeOf<S> {
         }
     }
 
-    /// What became of the object, and the jobs that run.
-    fn verdict(&self) -> (State, &[ReadyJob]) {
+    /// What became of the object, and what runs.
+    fn verdict(&self) -> (State, &[P]) {
         // While assets are read too: those that ran go on.
-        let jobs = self.in_force.as_ref().map_or(&[][..], |in_force| in_force.jobs.as_slice());
+        let products = self.in_force.as_ref().map_or(&[][..], |in_force| in_force.products.as_slice());
         let state = match &self.verdict {
             None => State::Pending,
             Some(Ok(())) => State::Accepted,
@@ -85,11 +120,11 @@ impl<S> MadeOf<S> {
                 State::Invalid { message: message.clone(), last_valid_in_use: self.in_force.is_some() }
             }
         };
-        (state, jobs)
+        (state, products)
     }
 }
 
-/// Makes jobs of objects that are selected.
+/// Makes jobs and rule groups of objects that are selected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Maker<'m> {
     pub(crate) context: &'m Arc<Context>,
@@ -106,14 +141,14 @@ impl<'m> Maker<'m> {
         Generator::new(&self.context.prometheus, self.inputs.assets, self.inputs.settings.options)
     }
 
-    /// Makes the jobs of all objects of a kind, and forgets those that are gone or no longer selected: one that comes back
+    /// Makes what all objects of a kind ask for, and forgets those that are gone or no longer selected: one that comes back
     /// has no last valid version.
-    pub(crate) fn objects<S: Spec>(
+    pub(crate) fn objects<S: Spec, P: Product>(
         &self,
         kind: Kind,
-        (made, objects): (&mut Made<S>, &[Arc<Watched<S>>]),
+        (made, objects): (&mut Made<S, P>, &[Arc<Watched<S>>]),
         outcome: &mut Outcome,
-        make: impl Fn(&Object<S>) -> Result<Vec<Job>, String>,
+        make: impl Fn(&Object<S>) -> Result<Vec<P>, String>,
     ) {
         let mut before = std::mem::take(made);
         for watched in objects {
@@ -122,9 +157,8 @@ impl<'m> Maker<'m> {
                 Err(why) => (State::NotSelected(why), Vec::new()),
                 Ok(()) => {
                     let entry = self.made(before.remove(&object), watched, &make);
-                    let (state, jobs) = entry.verdict();
-                    let names = jobs.iter().map(|job| job.config.job_name.clone()).collect();
-                    outcome.jobs.extend_from_slice(jobs);
+                    let (state, products) = entry.verdict();
+                    let names = P::add(products, outcome);
                     made.insert(object.clone(), entry);
                     (state, names)
                 }
@@ -150,12 +184,12 @@ impl<'m> Maker<'m> {
     }
 
     /// What is made of one object, or was made of it before if nothing has changed since.
-    fn made<S: Spec>(
+    fn made<S: Spec, P: Product>(
         &self,
-        before: Option<MadeOf<S>>,
+        before: Option<MadeOf<S, P>>,
         watched: &Arc<Watched<S>>,
-        make: &impl Fn(&Object<S>) -> Result<Vec<Job>, String>,
-    ) -> MadeOf<S> {
+        make: &impl Fn(&Object<S>) -> Result<Vec<P>, String>,
+    ) -> MadeOf<S, P> {
         // Another object of the same name, deleted and created between two looks, has no past.
         let before = before.filter(|before| before.source.object.meta.uid == watched.meta.uid);
         let source = self.source(watched);
@@ -175,9 +209,9 @@ impl<'m> Maker<'m> {
             },
             before => before.and_then(|before| before.in_force),
         };
-        match self.jobs(watched, make, before.as_ref()) {
-            Ok(jobs) => {
-                let in_force = Some(InForce { source: self.source(watched), jobs });
+        match products(watched, make, before.as_ref()) {
+            Ok(products) => {
+                let in_force = Some(InForce { source: self.source(watched), products });
                 MadeOf { source, verdict: Some(Ok(())), in_force }
             }
             Err(why) => MadeOf { source, verdict: Some(Err(why)), in_force: self.still_valid(before, make) },
@@ -193,44 +227,29 @@ impl<'m> Maker<'m> {
     }
 
     /// The last valid version, made again from what it depends on now.
-    fn still_valid<S: Spec>(
+    fn still_valid<S: Spec, P: Product>(
         &self,
-        in_force: Option<InForce<S>>,
-        make: &impl Fn(&Object<S>) -> Result<Vec<Job>, String>,
-    ) -> Option<InForce<S>> {
+        in_force: Option<InForce<S, P>>,
+        make: &impl Fn(&Object<S>) -> Result<Vec<P>, String>,
+    ) -> Option<InForce<S, P>> {
         let in_force = in_force?;
         let source = self.source(&in_force.source.object);
         if source == in_force.source {
             return Some(in_force);
         }
-        match self.jobs(&source.object, make, Some(&in_force)) {
-            Ok(jobs) => Some(InForce { source, jobs }),
+        match products(&source.object, make, Some(&in_force)) {
+            Ok(products) => Some(InForce { source, products }),
             // A Secret that is gone ends nothing. But what another Prometheus object allowed, this one may forbid.
             Err(_) if in_force.source.context.prometheus == source.context.prometheus => {
-                Some(InForce { source, jobs: in_force.jobs })
+                Some(InForce { source, products: in_force.products })
             }
             Err(_) => None,
         }
     }
 
-    /// The jobs of an object, if it is valid. Those that are the same as before are the same by address: whoever compares
-    /// configurations is done at once.
-    fn jobs<S: Spec>(
-        &self,
-        watched: &Watched<S>,
-        make: &impl Fn(&Object<S>) -> Result<Vec<Job>, String>,
-        before: Option<&InForce<S>>,
-    ) -> Result<Vec<ReadyJob>, String> {
-        // Copied only for what is made: all others are looked at where they are.
-        let object = Object { metadata: watched.meta.clone(), spec: watched.spec.clone()? };
-        let mut jobs = make(&object)?.into_iter().map(|job| self.ready(job)).collect::<Result<Vec<_>, _>>()?;
-        let before = before.map_or(&[][..], |before| before.jobs.as_slice());
-        for (job, before) in jobs.iter_mut().zip(before) {
-            if job.config == before.config {
-                job.config = Arc::clone(&before.config);
-            }
-        }
-        Ok(jobs)
+    /// The jobs of one object as the scrape engine takes them.
+    pub(crate) fn all_ready(&self, jobs: Vec<Job>) -> Result<Vec<ReadyJob>, String> {
+        jobs.into_iter().map(|job| self.ready(job)).collect()
     }
 
     /// The job as the scrape engine takes it.
@@ -249,6 +268,21 @@ impl<'m> Maker<'m> {
             metric_relabel_origins: job.metric_relabel_origins.into(),
         })
     }
+}
+
+/// What an object asks for, if it is valid. What is the same as before is the same by address: whoever compares
+/// configurations is done at once.
+fn products<S: Spec, P: Product>(
+    watched: &Watched<S>,
+    make: &impl Fn(&Object<S>) -> Result<Vec<P>, String>,
+    before: Option<&InForce<S, P>>,
+) -> Result<Vec<P>, String> {
+    // Copied only for what is made: all others are looked at where they are.
+    let object = Object { metadata: watched.meta.clone(), spec: watched.spec.clone()? };
+    let mut products = make(&object)?;
+    let before = before.map_or(&[][..], |before| before.products.as_slice());
+    products.iter_mut().zip(before).for_each(|(product, before)| product.reuse(before));
+    Ok(products)
 }
 
 /// An error of a job, at the field of the object that it comes from where that is known.

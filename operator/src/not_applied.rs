@@ -63,13 +63,9 @@ const OF_FLAGS: &[&str] = &[
     "reloadStrategy",
     "remoteWriteReceiverMessageVersions",
     "routePrefix",
-    "rules",
     "walCompression",
     "web",
 ];
-
-/// Fields that select rules.
-const OF_RULES: &[&str] = &["prometheusRulesExcludedFromEnforce", "ruleNamespaceSelector", "ruleSelector"];
 
 /// What has no effect here, and why.
 pub(crate) fn not_applied(fields: &BTreeSet<String>) -> Vec<String> {
@@ -79,7 +75,6 @@ pub(crate) fn not_applied(fields: &BTreeSet<String>) -> Vec<String> {
     for (table, why) in [
         (OF_PODS, "they shape pods, which the Deployment of Weft does"),
         (OF_FLAGS, "they are flags of the process; set them in the Deployment of Weft"),
-        (OF_RULES, "recording and alerting rules are not served yet; none is evaluated"),
     ] {
         let fields = named(table);
         // One sentence for each reason and not for each field: an object of a chart has dozens of them.
@@ -100,11 +95,10 @@ mod tests {
         let of = |fields: &[&str]| not_applied(&fields.iter().map(|field| (*field).to_owned()).collect());
         assert_eq!(of(&["scrapeInterval", "externalLabels"]), [""; 0]);
         assert_eq!(
-            of(&["web", "replicas", "query", "image", "secrets", "ruleSelector"]),
+            of(&["web", "replicas", "query", "image", "secrets"]),
             [
                 "image, replicas: they shape pods, which the Deployment of Weft does",
                 "query, web: they are flags of the process; set them in the Deployment of Weft",
-                "ruleSelector: recording and alerting rules are not served yet; none is evaluated",
             ]
         );
     }
@@ -122,11 +116,11 @@ mod tests {
             let spec = serde_json::json!({ (field): [[[[[]]]]] });
             serde_json::from_value::<PrometheusSpec>(spec).is_err()
         };
-        let is_named = |field: &str| [OF_PODS, OF_FLAGS, OF_RULES].iter().any(|table| table.contains(&field));
+        let is_named = |field: &str| [OF_PODS, OF_FLAGS].iter().any(|table| table.contains(&field));
         let forgotten: Vec<&String> = fields.keys().filter(|field| !is_read(field) && !is_named(field)).collect();
         assert_eq!(forgotten, [""; 0]);
         let both: Vec<&String> = fields.keys().filter(|field| is_read(field) && is_named(field)).collect();
         // What is generated depends on these too.
-        assert_eq!(both, ["enableFeatures", "ruleNamespaceSelector", "ruleSelector", "version"]);
+        assert_eq!(both, ["enableFeatures", "version"]);
     }
 }

@@ -1,10 +1,10 @@
-//! What became of the objects: jobs, and for each object why it has them or has none.
+//! What became of the objects: jobs and rule groups, and for each object why it has them or has none.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use config::{Config, ScrapeConfig};
+use config::{Config, RuleFile, ScrapeConfig};
 
 use crate::generate::Origin;
 use crate::objects::{Kind, ObjectRef};
@@ -23,6 +23,15 @@ pub struct ReadyJob {
     pub metric_relabel_origins: Arc<[Origin]>,
 }
 
+/// The groups of a PrometheusRule that is valid.
+#[derive(Clone, Debug)]
+pub struct ReadyRules {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its groups.
+    pub groups: Arc<RuleFile>,
+}
+
 /// What became of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -37,7 +46,7 @@ pub enum State {
     },
     /// What it names is being read.
     Pending,
-    /// Its jobs run.
+    /// Its jobs or rules run.
     Accepted,
 }
 
@@ -101,6 +110,8 @@ pub struct Outcome {
     pub base: Option<Arc<Config>>,
     /// The jobs, in upstream's order.
     pub jobs: Vec<ReadyJob>,
+    /// The rule groups, in the same order.
+    pub rules: Vec<ReadyRules>,
     /// All objects that are known.
     pub objects: Vec<ObjectState>,
     /// The Prometheus object, if one is asked for.
@@ -122,7 +133,19 @@ impl Outcome {
             _ => false,
         };
         let same = |(a, b): (&ReadyJob, &ReadyJob)| Arc::ptr_eq(&a.config, &b.config) || a.config == b.config;
-        same_base && self.jobs.len() == other.jobs.len() && self.jobs.iter().zip(&other.jobs).all(same)
+        let same_rules = |(a, b): (&ReadyRules, &ReadyRules)| a.groups == b.groups;
+        same_base
+            && self.jobs.len() == other.jobs.len()
+            && self.jobs.iter().zip(&other.jobs).all(same)
+            && self.rules.len() == other.rules.len()
+            && self.rules.iter().zip(&other.rules).all(same_rules)
+    }
+
+    /// Is all seen that objects ask for? Until then rules that ran before a restart may be missing.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        let prometheus = self.prometheus.as_ref().and_then(|state| state.error.as_ref());
+        self.is_complete && prometheus.is_none() && self.kinds.iter().all(|kind| kind.errors.is_empty())
     }
 
     /// The objects whose state is another one than before, those that were not there or are created again included.
@@ -138,6 +161,12 @@ impl Outcome {
     #[must_use]
     pub fn state_of(&self, object: &ObjectRef) -> Option<&ObjectState> {
         self.objects.iter().find(|one| one.object == *object)
+    }
+
+    /// The rule groups of an object.
+    #[must_use]
+    pub fn rules_of(&self, object: &ObjectRef) -> Option<&Arc<RuleFile>> {
+        self.rules.iter().find(|one| one.object == *object).map(|one| &one.groups)
     }
 
     /// The job of that name.

@@ -24,6 +24,7 @@ const NEEDS: &[Need] = &[
     need(GROUP, "podmonitors", "PodMonitors are not seen"),
     need(GROUP, "probes", "Probes are not seen"),
     need(GROUP, "scrapeconfigs", "ScrapeConfigs are not seen"),
+    need(GROUP, "prometheusrules", "PrometheusRules are not seen"),
     need("", "services", "ServiceMonitors find no targets"),
     need("", "endpoints", "ServiceMonitors find no targets"),
     need(
@@ -35,7 +36,7 @@ const NEEDS: &[Need] = &[
     need("networking.k8s.io", "ingresses", "Probes of Ingresses find no targets"),
     Need { is_cluster_wide: true, ..need("", "nodes", "attachMetadata has no effect, and kubelets are not found") },
     Need { is_cluster_wide: true, ..need("", "namespaces", "selectors of namespaces select nothing but all of them") },
-    Need { verbs: &["create"], ..need("events.k8s.io", "events", "monitors that are not valid get no Events") },
+    Need { verbs: &["create"], ..need("events.k8s.io", "events", "objects that are not valid get no Events") },
 ];
 
 /// Of the Prometheus object alone.
@@ -171,7 +172,7 @@ mod tests {
         let in_namespace =
             |name: &str| wanted.iter().filter(|(right, _)| right.namespace.as_deref() == Some(name)).count();
         let in_cluster = wanted.iter().filter(|(right, _)| right.namespace.is_none()).map(|(right, _)| right.resource);
-        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (19, 19, 2));
+        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (21, 21, 2));
         assert_eq!(in_cluster.collect::<Vec<_>>(), ["nodes", "nodes", "namespaces", "namespaces"]);
     }
 

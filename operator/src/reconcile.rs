@@ -1,4 +1,4 @@
-//! Objects to jobs: each is selected, checked and generated on its own, so that none breaks another.
+//! Objects to jobs and rule groups: each is selected, checked and generated on its own, so that none breaks another.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::inputs::{FileConfig, FoundPrometheus, Inputs, Settings, mounted, name
 use crate::made::{Context, Made, MadeOf, Maker};
 use crate::not_applied::not_applied;
 use crate::objects::{
-    Kind, LabelSelector, Meta, PodMonitorSpec, ProbeSpec, Prometheus, PrometheusSpec, ScrapeConfigSpec,
-    ServiceMonitorSpec,
+    Kind, LabelSelector, Meta, ObjectRef, PodMonitorSpec, ProbeSpec, Prometheus, PrometheusRule, PrometheusRuleSpec,
+    PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec,
 };
-use crate::outcome::{Outcome, PrometheusState, ReadyJob};
+use crate::outcome::{Outcome, PrometheusState, ReadyJob, ReadyRules};
 use crate::resolve::Resolver;
 use crate::rule_cache::RuleCache;
 use crate::validate::Validator;
@@ -32,6 +32,7 @@ pub(crate) struct Memory {
     pod_monitors: Made<PodMonitorSpec>,
     probes: Made<ProbeSpec>,
     scrape_configs: Made<ScrapeConfigSpec>,
+    prometheus_rules: Made<PrometheusRuleSpec, ReadyRules>,
     additional: Additional,
     rules: RuleCache,
 }
@@ -90,23 +91,25 @@ impl Memory {
         let monitors = (&mut self.service_monitors, seen.service_monitors.as_slice());
         maker.objects(Kind::ServiceMonitor, monitors, &mut outcome, |one| {
             validator.service_monitor(one)?;
-            Ok(generator.service_monitor(one))
+            maker.all_ready(generator.service_monitor(one))
         });
         let monitors = (&mut self.pod_monitors, seen.pod_monitors.as_slice());
         maker.objects(Kind::PodMonitor, monitors, &mut outcome, |one| {
             validator.pod_monitor(one)?;
-            Ok(generator.pod_monitor(one))
+            maker.all_ready(generator.pod_monitor(one))
         });
         let probes = (&mut self.probes, seen.probes.as_slice());
         maker.objects(Kind::Probe, probes, &mut outcome, |one| {
             validator.probe(one)?;
-            Ok(vec![generator.probe(one)])
+            maker.all_ready(vec![generator.probe(one)])
         });
         let configs = (&mut self.scrape_configs, seen.scrape_configs.as_slice());
         maker.objects(Kind::ScrapeConfig, configs, &mut outcome, |one| {
             validator.scrape_config(one)?;
-            Ok(vec![generator.scrape_config(one)])
+            maker.all_ready(vec![generator.scrape_config(one)])
         });
+        let rules = (&mut self.prometheus_rules, seen.prometheus_rules.as_slice());
+        maker.objects(Kind::PrometheusRule, rules, &mut outcome, |one| maker.rules_of(one));
         // Behind those of objects, as upstream appends them.
         self.additional.update(&maker);
         outcome.jobs.extend_from_slice(&self.additional.jobs);
@@ -209,6 +212,16 @@ impl Memory {
     }
 }
 
+impl Maker<'_> {
+    /// The groups of a PrometheusRule.
+    fn rules_of(&self, rule: &PrometheusRule) -> Result<Vec<ReadyRules>, String> {
+        let names = self.context.global.name_validation;
+        let groups = self.generator().prometheus_rule(rule, names, self.inputs.language)?;
+        let object = ObjectRef::new(Kind::PrometheusRule, &rule.metadata);
+        Ok(vec![ReadyRules { object, groups: Arc::new(groups) }])
+    }
+}
+
 impl Additional {
     /// Makes the jobs again if anything changed. Unless all of them are valid, the last ones go on.
     fn update(&mut self, maker: &Maker<'_>) {
@@ -259,6 +272,8 @@ fn of_flags(settings: &Settings, global: &GlobalConfig) -> Prometheus {
         probe_namespace_selector: all(),
         scrape_config_selector: selector(),
         scrape_config_namespace_selector: all(),
+        rule_selector: selector(),
+        rule_namespace_selector: all(),
         // Timeouts of monitors without an interval are compared with it.
         scrape_interval: format_duration_ms(global.scrape_interval_ms),
         ..PrometheusSpec::default()
@@ -278,13 +293,15 @@ fn base_of(watched: &Watched<PrometheusSpec>, inputs: Inputs<'_>) -> Result<(Pro
     // Not seen by jobs either: nothing is made while it holds.
     prometheus.spec.paused = false;
     Validator::new(&prometheus, inputs.assets).prometheus()?;
-    let document = Generator::new(&prometheus, inputs.assets, inputs.settings.options)
-        // Rules reach the rule engine without files.
-        .configuration(&[], &[])
-        .map_err(|error: GenerateError| error.to_string())?;
+    let generator = Generator::new(&prometheus, inputs.assets, inputs.settings.options);
+    let alert_options = generator.alert_options().map_err(|error: GenerateError| error.to_string())?;
+    // Rules reach the rule engine without files.
+    let document = generator.configuration(&[], &[]).map_err(|error| error.to_string())?;
     let resolver = Resolver::new(&prometheus, inputs.assets, &inputs.settings.placeholders);
     let document = resolver.resolve(&document).map_err(|error| error.to_string())?;
     let place = format!("Prometheus {namespace}/{name}");
     let config = Config::from_yaml(&document, &place, &inputs.file.defaults, &|_| None);
-    Ok((prometheus, config.map_err(|error| error.to_string())?))
+    let mut config = config.map_err(|error| error.to_string())?;
+    config.alert_options = alert_options;
+    Ok((prometheus, config))
 }

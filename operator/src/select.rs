@@ -96,6 +96,9 @@ fn selectors(spec: &PrometheusSpec, kind: Kind) -> Selectors<'_> {
             ("spec.scrapeConfigSelector", &spec.scrape_config_selector),
             ("spec.scrapeConfigNamespaceSelector", &spec.scrape_config_namespace_selector),
         ),
+        Kind::PrometheusRule => {
+            (("spec.ruleSelector", &spec.rule_selector), ("spec.ruleNamespaceSelector", &spec.rule_namespace_selector))
+        }
     };
     Selectors { objects: (objects.0, objects.1.as_ref()), namespaces: (namespaces.0, namespaces.1.as_ref()) }
 }

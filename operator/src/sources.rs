@@ -8,7 +8,9 @@ use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, Scope, Watch, Watc
 
 use crate::assets::{AssetId, AssetKind, Assets};
 use crate::inputs::{FoundPrometheus, Seen, upstream_order};
-use crate::objects::{Kind, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec};
+use crate::objects::{
+    Kind, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec,
+};
 use crate::outcome::KindState;
 use crate::select::Namespaces;
 use crate::watched::{ConfigMap, Holder, Secret, Spec, Watched};
@@ -142,6 +144,7 @@ pub(crate) struct Sources {
     pod_monitors: KindWatch<PodMonitorSpec>,
     probes: KindWatch<ProbeSpec>,
     scrape_configs: KindWatch<ScrapeConfigSpec>,
+    prometheus_rules: KindWatch<PrometheusRuleSpec>,
     namespaces: Watch<Namespace>,
     /// The namespaces as they were seen last, and their labels.
     last_namespaces: (Vec<Arc<Namespace>>, Arc<Namespaces>),
@@ -164,6 +167,7 @@ impl Sources {
             pod_monitors: KindWatch::new(&opener, Kind::PodMonitor, place),
             probes: KindWatch::new(&opener, Kind::Probe, place),
             scrape_configs: KindWatch::new(&opener, Kind::ScrapeConfig, place),
+            prometheus_rules: KindWatch::new(&opener, Kind::PrometheusRule, place),
             namespaces: opener.open(Scope::default()),
             last_namespaces: Default::default(),
             secrets: NamedAssets::new(AssetKind::Secret),
@@ -199,6 +203,7 @@ impl Sources {
             && self.pod_monitors.is_settled()
             && self.probes.is_settled()
             && self.scrape_configs.is_settled()
+            && self.prometheus_rules.is_settled()
             && self.namespaces.is_settled()
             && self.prometheus.as_ref().is_none_or(|(_, watch)| watch.is_settled())
     }
@@ -207,11 +212,13 @@ impl Sources {
         // Kind after kind, each as it is at that moment: objects of different kinds do not refer to each other.
         let (service_monitors, pod_monitors) = (self.service_monitors.objects(), self.pod_monitors.objects());
         let (probes, scrape_configs) = (self.probes.objects(), self.scrape_configs.objects());
+        let prometheus_rules = self.prometheus_rules.objects();
         let kinds = vec![
             self.service_monitors.state(service_monitors.len()),
             self.pod_monitors.state(pod_monitors.len()),
             self.probes.state(probes.len()),
             self.scrape_configs.state(scrape_configs.len()),
+            self.prometheus_rules.state(prometheus_rules.len()),
         ];
         Seen {
             prometheus: self.find_prometheus(),
@@ -219,6 +226,7 @@ impl Sources {
             pod_monitors,
             probes,
             scrape_configs,
+            prometheus_rules,
             namespaces_failure: self.namespaces.error(),
             namespaces: self.namespaces(),
             kinds,

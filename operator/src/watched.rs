@@ -15,7 +15,8 @@ use serde_path_to_error::Segment;
 
 use crate::assets::AssetKind;
 use crate::objects::{
-    GROUP, Kind, Meta, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec, remove_nulls,
+    GROUP, Kind, Meta, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec,
+    ServiceMonitorSpec, remove_nulls,
 };
 
 /// A kind of `monitoring.coreos.com`.
@@ -25,7 +26,7 @@ pub(crate) trait Spec:
     const KIND: &'static str;
     const VERSION: &'static str;
     const PLURAL: &'static str;
-    /// Fields in which no Secrets are looked for: they shape pods.
+    /// Fields in which no Secrets are looked for: they shape pods, or have names of the user.
     const WITHOUT_ASSETS: &'static [&'static str] = &[];
 }
 
@@ -44,6 +45,14 @@ spec! {
     PodMonitorSpec: PodMonitor;
     ProbeSpec: Probe;
     ScrapeConfigSpec: ScrapeConfig;
+}
+
+impl Spec for PrometheusRuleSpec {
+    const KIND: &'static str = Kind::PrometheusRule.as_str();
+    const VERSION: &'static str = Kind::PrometheusRule.version();
+    const PLURAL: &'static str = Kind::PrometheusRule.resource();
+    // Labels of a rule may be called `name` and `key`.
+    const WITHOUT_ASSETS: &'static [&'static str] = &["groups"];
 }
 
 impl Spec for PrometheusSpec {

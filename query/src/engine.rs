@@ -120,6 +120,24 @@ impl Engine {
         self.written(text, bounds, (Expr::to_string, |_| 0))
     }
 
+    /// The query in canonical form, each selector with this matcher in the place of all others of its label: it sees no other
+    /// series, whoever wrote it.
+    ///
+    /// # Errors
+    /// When it does not parse, or goes past a limit.
+    pub fn enforced(&self, text: &str, matcher: &Matcher, bounds: &Bounds) -> Result<String, Error> {
+        Stack::of(text).run(bounds, || {
+            let taken = Reservation::new(&bounds.memory);
+            let mut expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
+            expr.walk_mut(&mut |node| {
+                if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &mut node.kind {
+                    selector.enforce(matcher);
+                }
+            });
+            Ok(expr.to_string())
+        })
+    }
+
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
     ///
     /// # Errors

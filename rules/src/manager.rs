@@ -43,8 +43,10 @@ pub struct Manager {
     /// The same groups, for who only looks.
     listed: RwLock<Vec<Arc<Group>>>,
     tasks: Mutex<JoinSet<()>>,
-    /// Were there groups before, be it none?
-    applied: AtomicBool,
+    /// Is the state of alerts restored in groups that are new?
+    restores: AtomicBool,
+    /// Are groups still to come that ran before the server was restarted?
+    starting: AtomicBool,
 }
 
 /// What the tasks of all groups share.
@@ -90,18 +92,20 @@ impl Manager {
             groups: AsyncMutex::default(),
             listed: RwLock::default(),
             tasks: Mutex::default(),
-            applied: AtomicBool::new(false),
+            restores: AtomicBool::new(true),
+            starting: AtomicBool::new(false),
         })
     }
 
     /// Runs these groups from now on, with this context. A group that did not change goes on; one that did takes over the state
-    /// of its rules. The state of alerts is restored in groups of the first call.
+    /// of its rules. The state of alerts is restored in groups of the first call, and of the next ones as long as
+    /// [`Self::set_starting`] says so.
     ///
     /// # Errors
     /// When a query or a template of a group is not valid; then nothing changes.
     pub async fn apply(&self, specs: Vec<GroupSpec>, context: Context) -> Result<(), EvaluationError> {
         let mut groups = self.groups.lock().await;
-        let is_first = !self.applied.load(Ordering::Acquire);
+        let restores = self.restores.load(Ordering::Acquire);
         let is_replanned = !Arc::ptr_eq(&self.shared.context.read().engine, &context.engine);
         // All that can fail comes before anything changes.
         let mut kept = BTreeSet::new();
@@ -115,10 +119,10 @@ impl Manager {
                     }
                     kept.insert(key);
                 }
-                None => fresh.push(Group::new(spec, &context, self.shared.metrics.clone(), is_first)?),
+                None => fresh.push(Group::new(spec, &context, self.shared.metrics.clone(), restores)?),
             }
         }
-        self.applied.store(true, Ordering::Release);
+        self.restores.store(self.starting.load(Ordering::Acquire), Ordering::Release);
         *self.shared.context.write() = Arc::new(context);
         let mut old: BTreeMap<String, Running> = groups.extract_if(.., |key, _| !kept.contains(key)).collect();
         // All at once, then the iterations under way are waited for.
@@ -135,6 +139,12 @@ impl Manager {
         old.into_values().for_each(|removed| self.remove(removed.group));
         *self.listed.write() = groups.values().map(|running| Arc::clone(&running.group)).collect();
         Ok(())
+    }
+
+    /// Says whether groups that ran before the server was restarted may come with a later call of [`Self::apply`] than the
+    /// next one.
+    pub fn set_starting(&self, starting: bool) {
+        self.starting.store(starting, Ordering::Release);
     }
 
     /// The groups, by file and name.

@@ -226,6 +226,16 @@ async fn series_of_removed_rules_go_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn pending_time_survives_a_restart() {
+    restart(false).await;
+}
+
+/// Objects of an API server are seen after the rule files are read.
+#[tokio::test(start_paused = true)]
+async fn pending_time_of_groups_that_come_late_survives_a_restart() {
+    restart(true).await;
+}
+
+async fn restart(come_late: bool) {
     let (store, now) = (store(), clock());
     let groups = [group("g", &[alert("Down", "up == 0", 20 * MINUTE), RuleSpec::recording("r", "up")])];
     let server = Server::new(&store, &now);
@@ -237,6 +247,11 @@ async fn pending_time_survives_a_restart() {
     server.manager.shutdown().await;
     server.pass(2 * MINUTE).await;
     let server = Server::new(&store, &now);
+    if come_late {
+        server.manager.set_starting(true);
+        server.apply(&[]).await;
+        server.manager.set_starting(false);
+    }
     server.apply(&groups).await;
     server.pass(29 * SECOND).await;
     let stored = server.values("last_over_time(ALERTS_FOR_STATE[1h])", "job")[0].1;

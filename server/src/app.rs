@@ -102,8 +102,8 @@ impl App {
         outcome.await.map_err(|_| stopping())?
     }
 
-    /// A configuration file with what the objects of the API server ask for: their jobs follow those of the file, and a Prometheus
-    /// object stands in the place of everything else.
+    /// A configuration file with what the objects of the API server ask for: their jobs and rules follow those of the file, and a
+    /// Prometheus object stands in the place of everything else.
     pub(crate) fn with_objects(&self, file: &Config) -> Config {
         let Some(operator) = &self.operator else { return file.clone() };
         let outcome = operator.apply(file, &global_defaults(&self.flags));
@@ -118,7 +118,10 @@ impl App {
                 tracing::error!(job = job.config.job_name, "two jobs have the same name; the first one runs");
             }
         }
-        base.with_jobs(&jobs)
+        let rules = file.rules.iter().chain(outcome.rules.iter().map(|one| &one.groups)).map(Arc::clone).collect();
+        let mut config = base.with_jobs(&jobs);
+        (config.rules, config.rule_files) = (rules, file.rule_files.clone());
+        config
     }
 
     /// The query engine, with the intervals of the configuration in force.

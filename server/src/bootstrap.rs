@@ -149,7 +149,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
-    let operator = components::follow_objects(&flags, &settings, &watches)?;
+    let operator = components::follow_objects((&flags, &settings), &watches, &engine)?;
     let discovery =
         discovery::Options { kubelet_service: components::kubelet_service(&flags)?, ..discovery::Options::default() };
     let discovery = discovery::Manager::new(discovery, &registry, watches)?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use operator::objects::Kind;
 use operator::{Outcome, State};
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
@@ -40,7 +41,8 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
         if state == "invalid" {
             invalid.with_label_values(&[kind, &name]).set(1.0);
         }
-        if state == "not_selected" {
+        // Rules have no targets.
+        if state == "not_selected" || one.object.kind == Kind::PrometheusRule {
             continue;
         }
         let mut counts = [0usize; STATES.len()];
@@ -63,7 +65,7 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
 #[cfg(test)]
 mod tests {
     use operator::ObjectState;
-    use operator::objects::{Kind, ObjectRef};
+    use operator::objects::ObjectRef;
 
     use super::*;
 
@@ -77,8 +79,10 @@ mod tests {
             jobs: vec![format!("podMonitor/a/{name}/0")],
         };
         let bad = State::Invalid { message: "why".to_owned(), last_valid_in_use: false };
-        let outcome =
-            Outcome { objects: vec![state("good", State::Accepted), state("bad", bad)], ..Outcome::default() };
+        let mut rules = state("rules", State::Accepted);
+        rules.object.kind = Kind::PrometheusRule;
+        let objects = vec![state("good", State::Accepted), state("bad", bad), rules];
+        let outcome = Outcome { objects, ..Outcome::default() };
         let pool = PoolStatus { dropped_count: 3, ..PoolStatus::default() };
         let pools = [("podMonitor/a/good/0".to_owned(), pool)].into();
         let text = |outcome: &Outcome| {
@@ -96,5 +100,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+        assert!(text.contains(r#"weft_monitors{kind="PrometheusRule",state="accepted"} 1"#), "{text}");
+        assert!(!text.contains(r#"monitor="a/rules""#), "{text}");
     }
 }

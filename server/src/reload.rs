@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, Ask, What, load};
 use crate::component::{Change, Component};
+use crate::components::load_rule_files;
 
 /// The one task that applies configurations.
 pub(crate) struct Reloader {
@@ -65,7 +66,9 @@ impl Reloader {
     ///
     /// # Errors
     /// When a component cannot work with it.
-    pub(crate) async fn apply_file(&self, file: Config) -> Result<()> {
+    pub(crate) async fn apply_file(&self, mut file: Config) -> Result<()> {
+        // Once, and here: when objects change, files are not read again.
+        file.rules = load_rule_files(&self.app.engine(), &file)?;
         self.apply_config(self.app.with_objects(&file)).await?;
         *self.app.file.write() = Arc::new(file);
         Ok(())

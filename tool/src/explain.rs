@@ -1,5 +1,5 @@
-//! `promtool explain [--server=URL] monitor|pod|service|target|job|rule NAME`: asks a running server why something is scraped or is not, and
-//! what a rule does.
+//! `promtool explain [--server=URL] monitor|rule|pod|service|target|job NAME`: asks a running server why something is scraped or is not,
+//! and what a rule does.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use url::Url;
 use crate::Outcome;
 
 pub(crate) const USAGE: &str =
-    "usage: promtool explain [--server=http://localhost:9090] monitor|pod|service|target|job|rule NAME";
+    "usage: promtool explain [--server=http://localhost:9090] monitor|rule|pod|service|target|job NAME";
 
 const SERVER: &str = "http://localhost:9090";
 /// What can be asked about; the names of the parameters of `/api/v1/explain`.
-const SUBJECTS: [&str; 6] = ["monitor", "pod", "service", "target", "job", "rule"];
+const SUBJECTS: [&str; 6] = ["monitor", "rule", "pod", "service", "target", "job"];
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Prints the server's answer. It passes if there was one, whatever it says.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::checks::RuleOptions;
 use super::group::{Groups, RuleGroup};
 use crate::Error;
-use crate::load::{matching, read};
+use crate::read::{matching, read};
 use crate::schema::{Fields, Section as _, Source, UnknownFields, Unread, section};
 use crate::yaml::{Tree, Yaml, parse_first};
 

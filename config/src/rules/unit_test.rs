@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::Timestamp;
 
 use crate::Error;
-use crate::load::read;
+use crate::read::read;
 use crate::schema::{
     Bool, Codec, Duration, Fields, Items, Nonzero, Number, Paths, Section as _, Shape, Source, Text, TextMap, Texts,
     UnknownFields, Unread, Url, section,

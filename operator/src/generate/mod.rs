@@ -11,6 +11,7 @@ mod kubernetes_sd;
 mod limits;
 mod pod_monitor;
 mod probe;
+mod prometheus_rule;
 mod remote;
 mod rules;
 mod scrape_config;

@@ -7,6 +7,7 @@ mod common;
 mod monitors;
 mod prometheus;
 mod remote;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,9 +30,10 @@ pub use monitors::{
 };
 pub use prometheus::{
     AlertingSpec, AlertmanagerEndpoints, ApiServerConfig, Exemplars, ObjectReference, Prometheus, PrometheusSpec,
-    RuntimeSpec, ScrapeClass, ShardingStrategy, TopologySharding, TsdbSpec,
+    RuleReference, RulesAlert, RulesSpec, RuntimeSpec, ScrapeClass, ShardingStrategy, TopologySharding, TsdbSpec,
 };
 pub use remote::{AzureAd, AzureClient, MetadataConfig, Otlp, QueueConfig, RemoteRead, RemoteWrite, Tracing};
+pub use rules::{PrometheusRule, PrometheusRuleSpec};
 
 /// The API group of all of them.
 pub(crate) const GROUP: &str = "monitoring.coreos.com";
@@ -87,7 +89,7 @@ pub struct Meta {
     pub uid: String,
 }
 
-/// The kinds of objects that jobs are made from.
+/// The kinds of objects that jobs and rule groups are made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Pods behind Services.
@@ -98,6 +100,8 @@ pub enum Kind {
     Probe,
     /// Anything that `scrape_configs` can say.
     ScrapeConfig,
+    /// Recording and alerting rules.
+    PrometheusRule,
 }
 
 impl Kind {
@@ -109,6 +113,7 @@ impl Kind {
             Self::PodMonitor => "PodMonitor",
             Self::Probe => "Probe",
             Self::ScrapeConfig => "ScrapeConfig",
+            Self::PrometheusRule => "PrometheusRule",
         }
     }
 
@@ -116,7 +121,7 @@ impl Kind {
     #[must_use]
     pub const fn version(self) -> &'static str {
         match self {
-            Self::ServiceMonitor | Self::PodMonitor | Self::Probe => "v1",
+            Self::ServiceMonitor | Self::PodMonitor | Self::Probe | Self::PrometheusRule => "v1",
             Self::ScrapeConfig => "v1alpha1",
         }
     }
@@ -135,6 +140,7 @@ impl Kind {
             Self::PodMonitor => "podmonitors",
             Self::Probe => "probes",
             Self::ScrapeConfig => "scrapeconfigs",
+            Self::PrometheusRule => "prometheusrules",
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct PrometheusSpec {
     pub enforced_namespace_label: String,
     /// Objects for which that does not hold.
     pub excluded_from_enforcement: Vec<ObjectReference>,
+    /// The same, of PrometheusRules; deprecated upstream.
+    pub prometheus_rules_excluded_from_enforce: Vec<RuleReference>,
     /// The highest `sample_limit`.
     // 0 and not set are the same for all that is enforced: nothing is.
     pub enforced_sample_limit: Option<i64>,
@@ -159,6 +161,38 @@ pub struct PrometheusSpec {
     pub evaluation_interval: String,
     /// How far before now rules look.
     pub rule_query_offset: Option<String>,
+    /// How alerting rules work.
+    pub rules: RulesSpec,
+}
+
+/// How rules work.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct RulesSpec {
+    /// How alerting rules work.
+    pub alert: RulesAlert,
+}
+
+/// How alerting rules work; the flags `--rules.alert.*`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RulesAlert {
+    /// The longest outage after which the state of alerts is restored.
+    pub for_outage_tolerance: String,
+    /// A restored alert is pending for at least this long.
+    pub for_grace_period: String,
+    /// An alert that goes on firing is sent again after this long.
+    pub resend_delay: String,
+}
+
+/// A PrometheusRule.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleReference {
+    /// Its namespace.
+    pub rule_namespace: String,
+    /// Its name.
+    pub rule_name: String,
 }
 
 /// Whether monitors may name files.

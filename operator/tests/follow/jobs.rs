@@ -49,7 +49,13 @@ fn all_kinds_become_jobs_in_upstreams_order() {
         ]
     );
     let kinds: Vec<_> = outcome.kinds.iter().map(|one| (one.kind.as_str(), one.objects, one.errors.len())).collect();
-    let expected = [("ServiceMonitor", 4, 0), ("PodMonitor", 1, 0), ("Probe", 1, 0), ("ScrapeConfig", 1, 0)];
+    let expected = [
+        ("ServiceMonitor", 4, 0),
+        ("PodMonitor", 1, 0),
+        ("Probe", 1, 0),
+        ("ScrapeConfig", 1, 0),
+        ("PrometheusRule", 0, 0),
+    ];
     assert_eq!(kinds, expected);
     // The interval is that of the configuration file.
     assert!(outcome.jobs.iter().all(|job| job.config.scrape_interval_ms == 20_000));

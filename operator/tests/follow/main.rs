@@ -7,5 +7,6 @@ mod events;
 mod invalid;
 mod jobs;
 mod prometheus;
+mod rules;
 mod selection;
 mod world;

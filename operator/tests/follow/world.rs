@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use config::{Config, Defaults, ScrapeConfig};
+use config::{Config, Defaults, RuleChecks, ScrapeConfig};
 use kit::{KubeApi, eventually};
 use kube_watch::{ApiServer, Watches};
-use operator::{Operator, OperatorOptions, Outcome, Placeholders};
+use operator::{Operator, OperatorOptions, Outcome, Placeholders, RuleLanguage};
 use serde_json::{Value, json};
 
 pub(crate) const SERVICE_MONITORS: &str = "/apis/monitoring.coreos.com/v1/servicemonitors";
 pub(crate) const POD_MONITORS: &str = "/apis/monitoring.coreos.com/v1/podmonitors";
 pub(crate) const PROBES: &str = "/apis/monitoring.coreos.com/v1/probes";
 pub(crate) const SCRAPE_CONFIGS: &str = "/apis/monitoring.coreos.com/v1alpha1/scrapeconfigs";
+pub(crate) const PROMETHEUS_RULES: &str = "/apis/monitoring.coreos.com/v1/prometheusrules";
 pub(crate) const PROMETHEUSES: &str = "/apis/monitoring.coreos.com/v1/prometheuses";
 pub(crate) const NAMESPACES: &str = "/api/v1/namespaces";
 pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/events";
@@ -49,9 +50,17 @@ impl World {
         // kube needs the process' default provider of TLS, even for plain HTTP.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let api = KubeApi::start();
-        for collection in
-            [SERVICE_MONITORS, POD_MONITORS, PROBES, SCRAPE_CONFIGS, PROMETHEUSES, NAMESPACES, SECRETS, CONFIG_MAPS]
-        {
+        for collection in [
+            SERVICE_MONITORS,
+            POD_MONITORS,
+            PROBES,
+            SCRAPE_CONFIGS,
+            PROMETHEUS_RULES,
+            PROMETHEUSES,
+            NAMESPACES,
+            SECRETS,
+            CONFIG_MAPS,
+        ] {
             api.serve(collection);
         }
         objects.iter().for_each(|(collection, object)| api.put(collection, object));
@@ -64,7 +73,7 @@ impl World {
         let n_calls = Arc::new(AtomicUsize::new(0));
         let operator = {
             let _guard = runtime.enter();
-            Arc::new(Operator::new(Watches::new(&prometheus::Registry::new()).unwrap(), options))
+            Arc::new(Operator::new(Watches::new(&prometheus::Registry::new()).unwrap(), options, Arc::new(Language)))
         };
         let world = Self { api, operator, runtime, n_calls, n_fences: AtomicUsize::new(0) };
         world.apply("global: {scrape_interval: 20s}");
@@ -143,6 +152,26 @@ impl World {
             self.says(&format!("ServiceMonitor zz/{name}"), &verdict);
         }
         self.outcome()
+    }
+}
+
+/// A language in which all is valid but `bad`; what is enforced is written behind the expression.
+#[derive(Debug)]
+struct Language;
+
+impl RuleChecks for Language {
+    fn check_expr(&self, expr: &str) -> Result<(), String> {
+        if expr == "bad" { Err("no language".to_owned()) } else { Ok(()) }
+    }
+
+    fn check_template(&self, _: &str, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl RuleLanguage for Language {
+    fn enforce(&self, expr: &str, label: &str, value: &str) -> Result<String, String> {
+        Ok(format!("{expr} of {label}={value}"))
     }
 }
 

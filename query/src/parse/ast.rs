@@ -328,6 +328,16 @@ pub(crate) struct Matching {
     pub(crate) utf8_names: bool,
 }
 
+impl Selector {
+    /// Replaces all matchers of the label of this one by it.
+    pub(crate) fn enforce(&mut self, matcher: &Matcher) {
+        self.matchers.retain(|known| known.name != matcher.name);
+        // The name before the braces stays last.
+        let place = self.matchers.len() - usize::from(self.name.is_some() && !self.matchers.is_empty());
+        self.matchers.insert(place, matcher.clone());
+    }
+}
+
 impl DurationExpr {
     /// Calls `visit` for every node.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(&Self)) {
@@ -391,7 +401,6 @@ impl Expr {
     }
 
     /// Calls `visit` for every node, parents first.
-    #[cfg(test)]
     pub(crate) fn walk_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         visit(self);
         match &mut self.kind {

@@ -1,4 +1,4 @@
-//! Objects of the API server that ask for jobs: `--operator`.
+//! Objects of the API server that ask for jobs and rules: `--operator`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use operator::{Operator, OperatorOptions, Placeholders};
 use crate::app::{App, What};
 use crate::component::{Change, Component};
 use crate::flags::Flags;
+use crate::rule_language::Promql;
 use crate::settings::Settings;
 
 pub(super) struct Objects(pub(super) Arc<App>);
@@ -21,7 +22,7 @@ impl Component for Objects {
         "the operator"
     }
 
-    /// Its jobs are part of the configuration already.
+    /// Its jobs and rules are part of the configuration already.
     fn prepare(&self, _: &Arc<Config>) -> Result<Change> {
         Ok(Box::pin(future::ready(Ok(()))))
     }
@@ -43,9 +44,9 @@ impl Component for Objects {
 /// # Errors
 /// When another flag cannot be read.
 pub(crate) fn follow_objects(
-    flags: &Flags,
-    settings: &Settings,
+    (flags, settings): (&Flags, &Settings),
     watches: &Arc<Watches>,
+    engine: &query::Engine,
 ) -> Result<Option<Arc<Operator>>> {
     if !flags.operator {
         return Ok(None);
@@ -77,7 +78,7 @@ pub(crate) fn follow_objects(
         },
         placeholders: placeholders(settings),
     };
-    Ok(Some(Arc::new(Operator::new(Arc::clone(watches), options))))
+    Ok(Some(Arc::new(Operator::new(Arc::clone(watches), options, Arc::new(Promql::new(engine))))))
 }
 
 /// The Service of all kubelets that is made up, if any.

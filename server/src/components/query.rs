@@ -24,11 +24,16 @@ impl Component for Query {
             let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = new.global;
             let options = app.engine().options().clone();
             options.cost.set(query_max_series, query_max_samples_read, query_max_duration_ms);
-            app.set_engine(query::Engine::new(query::EngineOptions {
-                default_step_ms: new.global.evaluation_interval_ms,
-                scrape_interval_ms: new.global.scrape_interval_ms,
-                ..options
-            }));
+            let (default_step_ms, scrape_interval_ms) =
+                (new.global.evaluation_interval_ms, new.global.scrape_interval_ms);
+            // The same engine where nothing changes: rules are planned again for another one, and objects change often.
+            if (options.default_step_ms, options.scrape_interval_ms) != (default_step_ms, scrape_interval_ms) {
+                app.set_engine(query::Engine::new(query::EngineOptions {
+                    default_step_ms,
+                    scrape_interval_ms,
+                    ..options
+                }));
+            }
             Ok(())
         }))
     }

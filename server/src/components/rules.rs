@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::rules::{Context, GroupSpec, LoadChecks, Manager, Notifier, NotifierOptions, Options};
 use anyhow::{Result, anyhow};
-use config::{Config, RuleFile, RuleOptions};
+use config::{AlertOptions, Config, RuleFile, RuleOptions};
 use discovery::Consumer;
 use futures::future::BoxFuture;
 use model::Timestamp;
@@ -31,10 +31,12 @@ impl Component for Rules {
 
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
-        let groups = load(&app.engine(), &new)?;
+        let groups = groups(&app.engine(), &new)?;
         Ok(Box::pin(async move {
             app.notifier.apply(&new.alerting, &new.global.external_labels).await;
             let context = context(&app, &new);
+            // Objects come later than files, with alerts from before a restart as well.
+            app.rules.set_starting(app.operator.as_ref().is_some_and(|operator| !operator.outcome().sees_all()));
             app.rules.apply(groups, context).await?;
             Ok(())
         }))
@@ -64,8 +66,11 @@ impl Component for Rules {
     }
 }
 
-/// The groups of all rule files.
-fn load(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>> {
+/// Reads the rule files of a configuration.
+///
+/// # Errors
+/// When one cannot be read or is not valid.
+pub(crate) fn load_rule_files(engine: &Engine, config: &Config) -> Result<Vec<Arc<RuleFile>>> {
     let names = config.global.name_validation;
     let checks = LoadChecks::new(engine);
     let options = RuleOptions { names, ignore_unknown_fields: false, checks: &checks };
@@ -79,17 +84,32 @@ fn load(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>> {
     for warning in files.iter().flat_map(|file| &file.warnings) {
         tracing::warn!("{warning}");
     }
-    let groups = files.iter().map(|file| GroupSpec::of_file(file, config.global.evaluation_interval_ms, engine));
+    Ok(files.into_iter().map(Arc::new).collect())
+}
+
+/// The groups of all files and objects.
+fn groups(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>> {
+    let interval_ms = config.global.evaluation_interval_ms;
+    let groups = config.rules.iter().map(|file| GroupSpec::of_file(file, interval_ms, engine));
     Ok(groups.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn context(app: &App, config: &Config) -> Context {
     let stop = app.stop.clone();
     let parts = RulesParts { db: &app.db, notifier: &app.notifier, stop };
+    let context = parts.context(app.engine(), &app.flags, &app.settings);
+    let AlertOptions { outage_tolerance_ms, grace_period_ms, resend_delay_ms } = config.alert_options;
+    let flags = context.options;
     Context {
         external_labels: model::Labels::clone(&config.global.external_labels),
         query_offset_ms: config.global.rule_query_offset_ms,
-        ..parts.context(app.engine(), &app.flags, &app.settings)
+        options: Options {
+            outage_tolerance_ms: outage_tolerance_ms.unwrap_or(flags.outage_tolerance_ms),
+            grace_period_ms: grace_period_ms.unwrap_or(flags.grace_period_ms),
+            resend_delay_ms: resend_delay_ms.unwrap_or(flags.resend_delay_ms),
+            ..flags
+        },
+        ..context
     }
 }
 

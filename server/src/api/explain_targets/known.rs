@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{TargetGroup, TargetGroups};
+use operator::objects::ObjectRef;
 use operator::{Origin, Outcome};
 use scraper::PoolStatus;
 
+use super::group::GroupReport;
 use super::job::{JobFacts, JobReport};
 use crate::app::App;
 
@@ -19,6 +21,7 @@ pub(super) struct Known {
     /// What is wrong with discoveries, by job.
     errors: BTreeMap<String, Vec<String>>,
     pub(super) has_operator: bool,
+    rule_groups: Vec<Arc<rules::Group>>,
 }
 
 impl Known {
@@ -41,7 +44,15 @@ impl Known {
             pools: app.scraper.status().await,
             errors,
             has_operator: app.operator.is_some(),
+            rule_groups: app.rules.groups(),
         }
+    }
+
+    /// The groups of a PrometheusRule that run.
+    pub(super) fn groups_of_rules(&self, object: &ObjectRef) -> Vec<GroupReport> {
+        let Some(file) = self.outcome.rules_of(object) else { return Vec::new() };
+        let name = file.file.display().to_string();
+        self.rule_groups.iter().filter(|group| group.spec().file == name).map(|group| GroupReport::new(group)).collect()
     }
 
     /// What is known of a job.

@@ -1,9 +1,10 @@
 //! `/api/v1/explain`: why something is scraped, or is not. A monitor: is it selected, is it valid, what did each of its jobs find and
-//! where did that fall out. A pod, Service or target: which jobs saw it, and why each kept or dropped it. A job: the same of it alone. A rule:
-//! does it work, and does it read anything.
+//! where did that fall out; a PrometheusRule: the same, and which of its rules fail. A pod, Service or target: which jobs saw it, and
+//! why each kept or dropped it. A job: the same of it alone. A rule: does it work, and does it read anything.
 //!
 //! The operator, discovery and the scrape engine each answer for their own step; here these are joined and put into words.
 
+mod group;
 mod job;
 mod known;
 mod report;
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use model::Labels;
+use operator::objects::Kind;
 use serde::Serialize;
 
 use self::known::Known;
@@ -34,23 +36,25 @@ pub(crate) async fn explain(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let asked: Vec<(&str, &str)> = ["monitor", "pod", "service", "target", "job", "rule"]
+    let asked: Vec<(&str, &str)> = ["monitor", "rule", "pod", "service", "target", "job"]
         .into_iter()
         .map(|name| (name, params.get(name)))
         .filter(|(_, value)| !value.is_empty())
         .collect();
     let [(what, which)] = asked[..] else {
-        let wanted = "one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, job=name, \
-                      rule=name";
+        let wanted = "one of monitor=namespace/name, rule=namespace/name or name, pod=namespace/name, \
+                      service=namespace/name, target=address or URL, job=name";
         return Err(ApiError::bad_data(format!("explain takes {wanted}")));
     };
-    if what == "rule" {
+    // A PrometheusRule object has a namespace, which few names of rules look like.
+    if what == "rule" && (!which.contains('/') || rule::is_known(&app.rules, which)) {
         let report = in_place(|| rule::of_rule(&app.rules, which))?.map_err(|why| ApiError::parameter(what, why))?;
         return Ok(answer(&headers, &report, RulesReport::text));
     }
     let known = Known::new(&app).await;
     let report = match what {
         "monitor" => report::of_monitor(&known, params.get("kind"), which),
+        "rule" => report::of_monitor(&known, Kind::PrometheusRule.as_str(), which),
         "job" => report::of_job(&known, which),
         "target" => sighting::of_target(&known, which),
         kind => sighting::of_object(&known, kind, which),

@@ -1,9 +1,10 @@
 //! The answer about a monitor or a job, and answers as text.
 
 use operator::objects::{Kind, ObjectRef};
-use operator::{KindState, State};
+use operator::{KindState, ObjectState, State};
 use serde::Serialize;
 
+use super::group::{GroupReport, in_short};
 use super::job::{JobReport, count};
 use super::known::Known;
 
@@ -17,6 +18,9 @@ pub(super) struct Report {
     pub(super) object: Option<ObjectReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) jobs: Vec<JobReport>,
+    /// Of a PrometheusRule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) groups: Vec<GroupReport>,
     /// Where a pod, Service or target was seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) sightings: Vec<Sighting>,
@@ -79,6 +83,9 @@ impl Report {
                 out.push_str(&format!("  cannot be scraped: {reason}\n"));
             }
         }
+        for group in &self.groups {
+            out.push_str(&format!("\ngroup {} of {}\n  {}\n", group.group, group.file, group.sentence));
+        }
         for one in &self.sightings {
             let monitor = one.monitor.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             out.push_str(&format!("\njob {}{monitor}\n  {} {}: {}\n", one.job, one.address, one.verdict, one.sentence));
@@ -94,7 +101,7 @@ pub(super) fn of_job(known: &Known, name: &str) -> Result<Report, String> {
     Ok(Report { sentence, jobs: vec![job], ..Report::default() })
 }
 
-/// A monitor by its name; `kind` decides where several kinds have one of that name.
+/// A monitor or PrometheusRule by its name; `kind` decides where several kinds have one of that name.
 pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Report, String> {
     let (namespace, name) = which.split_once('/').ok_or("must be namespace/name")?;
     if !known.has_operator {
@@ -105,7 +112,12 @@ pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Repor
             && object.name == name
             && (kind.is_empty() || object.kind.as_str().eq_ignore_ascii_case(kind))
     };
-    let found: Vec<_> = known.outcome.objects.iter().filter(|one| is(&one.object)).collect();
+    let mut found: Vec<_> = known.outcome.objects.iter().filter(|one| is(&one.object)).collect();
+    // Charts call both by one name; `rule=` asks for the other one.
+    let is_monitor = |one: &ObjectState| one.object.kind != Kind::PrometheusRule;
+    if found.iter().any(|one| is_monitor(one)) {
+        found.retain(|one| is_monitor(one));
+    }
     let Some(first) = found.first() else { return Ok(unknown(known, kind, which)) };
     if found.len() > 1 {
         let kinds = found.iter().map(|one| one.object.kind.as_str()).collect::<Vec<_>>().join(", ");
@@ -113,6 +125,7 @@ pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Repor
     }
     let object = &first.object;
     let jobs: Vec<JobReport> = first.jobs.iter().filter_map(|job| known.job(job)).collect();
+    let groups = known.groups_of_rules(object);
     let (state, reason) = match &first.state {
         State::Accepted => ("accepted", String::new()),
         State::Pending => ("pending", first.state.to_string()),
@@ -120,6 +133,10 @@ pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Repor
         State::Invalid { message, .. } => ("invalid", message.clone()),
     };
     let sentence = match &first.state {
+        State::Accepted if object.kind == Kind::PrometheusRule => {
+            format!("{object} is selected; {}.", in_short(&groups))
+        }
+        State::Invalid { .. } if !groups.is_empty() => format!("{object} is {}; {}.", first.state, in_short(&groups)),
         State::Accepted if first.jobs.is_empty() => {
             format!("{object} is selected and has no endpoints: it asks for no job.")
         }
@@ -135,7 +152,7 @@ pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Repor
         reason,
         generation: first.generation,
     };
-    Ok(Report { sentence, object: Some(object), jobs, ..Report::default() })
+    Ok(Report { sentence, object: Some(object), jobs, groups, ..Report::default() })
 }
 
 fn jobs_in_short(jobs: &[JobReport]) -> String {

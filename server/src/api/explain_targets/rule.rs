@@ -48,6 +48,11 @@ struct EvaluationJson {
     error: Option<Arc<str>>,
 }
 
+/// Is there a rule of this name?
+pub(super) fn is_known(rules: &Manager, name: &str) -> bool {
+    rules.groups().iter().any(|group| group.rules().any(|rule| rule.spec.name == name))
+}
+
 /// All rules of a name. Blocks: it looks at the store.
 pub(super) fn of_rule(rules: &Manager, name: &str) -> Result<RulesReport, String> {
     let mut reports = Vec::new();

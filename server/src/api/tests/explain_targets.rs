@@ -66,8 +66,8 @@ async fn jobs_and_targets_are_explained() {
         (
             "query",
             "up",
-            "explain takes one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, \
-             job=name",
+            "explain takes one of monitor=namespace/name, rule=namespace/name, pod=namespace/name, service=namespace/name, \
+             target=address or URL, job=name",
         ),
     ] {
         let (status, body) = explain(&app, what, which).await;
