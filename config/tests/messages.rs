@@ -80,9 +80,9 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn what_is_not_served_is_said_once() {
-    let config = parse(&format!("{SECRETS}rule_files: [r.yml]\nremote_write: [{{url: 'http://w'}}]\n")).unwrap();
+    let config = parse(&format!("{SECRETS}tracing: {{endpoint: t}}\nremote_write: [{{url: 'http://w'}}]\n")).unwrap();
     let warnings = config.not_served();
-    for part in ["rule_files", "remote_write", "consul_sd_configs"] {
+    for part in ["tracing", "remote_write", "consul_sd_configs"] {
         assert_eq!(warnings.iter().filter(|warning| warning.starts_with(part)).count(), 1, "{part}: {warnings:?}");
     }
     assert!(parse("").unwrap().not_served().is_empty());
