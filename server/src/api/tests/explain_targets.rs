@@ -62,12 +62,13 @@ async fn jobs_and_targets_are_explained() {
     for (what, which, error) in [
         ("job", "missing", "invalid parameter \"job\": there is no job \"missing\""),
         ("monitor", "a/b", "invalid parameter \"monitor\": monitors are not followed: --operator is not set"),
+        ("rule", "missing", "invalid parameter \"rule\": there is no rule \"missing\""),
         ("pod", "none", "invalid parameter \"pod\": must be namespace/name"),
         (
             "query",
             "up",
-            "explain takes one of monitor=namespace/name, rule=namespace/name, pod=namespace/name, service=namespace/name, \
-             target=address or URL, job=name",
+            "explain takes one of monitor=namespace/name, rule=namespace/name or name, pod=namespace/name, \
+             service=namespace/name, target=address or URL, job=name",
         ),
     ] {
         let (status, body) = explain(&app, what, which).await;
