@@ -63,7 +63,7 @@ section! {
         /// How long a request may take.
         #[yaml(Duration, name = "timeout", default = 10_000)]
         pub timeout_ms: i64,
-        /// Alerts with the same values of these labels are sent together; `...` stands for all labels.
+        /// Labels by which alerts are grouped into one message; `...` groups by all labels.
         #[yaml(Texts, default = vec![ALERT_NAME.to_owned()]; always)]
         pub group_by: Vec<String>,
         /// How long a new group waits for further alerts.

@@ -203,10 +203,9 @@ impl Alerts {
         alerts
     }
 
-    /// Goes on with the alerts of a rule that this one replaces.
+    /// Goes on with the alerts of a rule that this one replaces. Whether they are restored, the group decides for all its rules.
     pub(crate) fn take_over(&self, from: &Self) {
         *self.active.lock() = std::mem::take(&mut *from.active.lock());
-        self.restored.store(from.is_restored(), Ordering::Release);
     }
 
     pub(crate) fn is_restored(&self) -> bool {

@@ -262,12 +262,9 @@ impl Group {
 
     fn store_again(&self, context: &Context, yielded: Yielded, ts: Timestamp) {
         let rule = &self.rules[yielded.rule];
-        match store::append_checked(context.appender.as_ref(), &yielded.outputs, ts) {
-            Ok(()) => {}
-            Err(error) => {
-                rule.state.lock().failed(&error);
-                self.discarded(rule, &error);
-            }
+        if let Err(error) = store::append_checked(context.appender.as_ref(), &yielded.outputs, ts) {
+            rule.state.lock().failed(&error);
+            self.discarded(rule, &error);
         }
         self.stored(yielded);
     }

@@ -50,7 +50,8 @@ fn log(group: &Group, rule: &Rule, error: &EvaluationError) {
 
 /// The last samples of the alerts of a rule, without those that had ended, by the labels of the alerts.
 fn known(context: &Context, alerts: &Alerts, now: Timestamp) -> Result<HashMap<Labels, Known>, EvaluationError> {
-    // A selector finds the last sample unless it is a stale marker, which is what is asked here, too.
+    // An instant selector returns the last sample within the lookback delta, and nothing after a stale marker: such an alert
+    // was over before the restart.
     let lookback_delta_ms = Some(context.options.outage_tolerance_ms.saturating_add(1));
     let options = || QueryOptions { lookback_delta_ms, ..QueryOptions::default() };
     let selector = selector(alerts);

@@ -65,7 +65,7 @@ fn upstreams_fixtures_are_valid() {
     }
 }
 
-/// The anchors of the file stand for the same values everywhere.
+/// YAML anchors and aliases resolve to the same values in all groups of the file.
 #[test]
 fn aliases_have_the_values_of_their_anchors() {
     let Some(path) = kit::conformance("rules/rulefmt/test_aliases.yaml") else { return };

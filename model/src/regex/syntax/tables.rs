@@ -4,7 +4,7 @@
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 use regex_syntax_unicode15::hir as of_15;
 
-/// The class that a pattern such as `\p{gc=Lu}` stands for.
+/// The character class of a pattern such as `\p{gc=Lu}`.
 pub(super) fn class(pattern: &str) -> Option<ClassUnicode> {
     match regex_syntax_unicode15::parse(pattern).ok()?.into_kind() {
         of_15::HirKind::Class(of_15::Class::Unicode(class)) => Some(converted(&class)),

@@ -20,7 +20,7 @@ use super::metrics::ReceiverMetrics;
 use super::send_loop::{Next, Outbox};
 use crate::Notification;
 
-/// Stands for all labels in `group_by`, as in Alertmanager.
+/// Groups by all labels, as in Alertmanager's `group_by`.
 const ALL_LABELS: &str = "...";
 
 /// The groups of one webhook.
