@@ -18,6 +18,9 @@ use crate::rows::lane::LANE;
 use crate::rows::run::{Run, RunColumn, bits_of};
 use crate::rows::scan;
 
+/// So many rows are kept whether they are asked for or not.
+const ROWS_KEPT: usize = 16;
+
 /// What was read so far. Rows are only ever added; of anything else [`crate::reader::epochs::WriteTracker`] tells.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
@@ -31,6 +34,10 @@ pub(super) struct Columns {
     /// By place in the segment; each of some of the first rows.
     columns: BTreeMap<usize, RunColumn>,
     frame: Option<ReferenceFrame>,
+    /// How far back from the newest row ranges began since rows were last dropped, ms.
+    back_ms: i64,
+    /// With so many rows it is looked whether some can be dropped.
+    rows_max: usize,
 }
 
 /// Why nothing is cached of a segment.
@@ -49,7 +56,7 @@ impl From<kv::Error> for Refused {
 
 impl Columns {
     pub(super) fn new(epoch: u64, from: Timestamp) -> Self {
-        Self { epoch, from, ..Self::default() }
+        Self { epoch, from, rows_max: ROWS_KEPT, ..Self::default() }
     }
 
     pub(super) fn reaches_back_to(&self, from: Timestamp) -> bool {
@@ -76,7 +83,14 @@ impl Columns {
         places(wanted).all(|place| self.rows_of(place) == self.times.len())
     }
 
-    /// Reads what is not there yet of the wanted columns, up to `last`.
+    /// Remembers from where on rows are asked for.
+    pub(super) fn ask(&mut self, from: Timestamp) {
+        let newest = self.times.last().copied().unwrap_or(from);
+        self.back_ms = self.back_ms.max(newest.saturating_since(from));
+    }
+
+    /// Reads what is not there yet of the wanted columns, up to `last`. A row that no query has seen yet is decoded for all
+    /// columns that have the rows before it: rules of a group ask for one after another.
     pub(super) fn extend(
         &mut self,
         snapshot: &ReadSnapshot<'_>,
@@ -85,12 +99,33 @@ impl Columns {
         last: Timestamp,
     ) -> Result<(), Refused> {
         self.read_at = None;
+        self.drop_old();
         let looked = self.read_on(snapshot.store, iter, (place, wanted), last)?;
         // The iterator went past the segment's last row: until a newer one is written nothing need be looked for.
         if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
             self.read_at = Some(snapshot.epochs.newer);
         }
         Ok(())
+    }
+
+    /// Drops the rows that nobody has asked for while as many came: rules and dashboards ask for the last minutes of a bucket of
+    /// half an hour.
+    fn drop_old(&mut self) {
+        let rows = self.times.len();
+        let Some(&newest) = self.times.last().filter(|_| rows >= self.rows_max) else { return };
+        let asked_from = newest.saturating_sub(std::mem::take(&mut self.back_ms));
+        let old = self.times.partition_point(|ts| *ts < asked_from);
+        if old >= rows / 2 {
+            // Columns that have not all rows are read anew, if they are asked for at all.
+            self.columns.retain(|_, column| column.values.len() == rows);
+            for column in self.columns.values_mut() {
+                column.values.drain(..old);
+                column.present = bits_of(&column.present, old..rows);
+            }
+            self.from = self.times[old - 1] + 1;
+            self.times.drain(..old);
+        }
+        self.rows_max = ROWS_KEPT.max(2 * self.times.len());
     }
 
     /// Leaves the iterator on what comes behind. Was there anything to look for?
@@ -127,14 +162,19 @@ impl Columns {
         for place in places(wanted) {
             columns.entry(place).or_default();
         }
-        let mut row = least;
+        let (mut row, known, lanes) = (least, times.len(), lanes(columns));
         let mut whole = true;
         scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
             // Rows with own times, and times that differ from those known, cannot be cached as columns.
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
                 // Of a segment with damaged rows nothing is cached; they are read one by one, and reported.
-                add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
+                let added = if row < known {
+                    add(columns, row, view, frame, wanted)
+                } else {
+                    add_to_all(columns, row, view, frame, &lanes)
+                };
+                added.inspect_err(|_| whole = false)?;
                 if row == times.len() {
                     times.push(ts);
                 }
@@ -167,6 +207,43 @@ impl Columns {
 /// The places of the wanted columns in their segment.
 fn places(wanted: &Wanted) -> impl Iterator<Item = usize> + '_ {
     wanted.iter().flat_map(|(lane, columns)| columns.iter().map(move |(bit, _)| lane * LANE + bit))
+}
+
+/// The lanes of columns, and which columns of each.
+fn lanes(columns: &BTreeMap<usize, RunColumn>) -> Vec<(usize, u64)> {
+    let mut lanes: Vec<(usize, u64)> = Vec::new();
+    for place in columns.keys() {
+        let (lane, bit) = (place / LANE, 1 << (place % LANE));
+        match lanes.last_mut() {
+            Some((last, mask)) if *last == lane => *mask |= bit,
+            _ => lanes.push((lane, bit)),
+        }
+    }
+    lanes
+}
+
+/// Adds a row to all columns that end before it.
+fn add_to_all(
+    columns: &mut BTreeMap<usize, RunColumn>,
+    row: usize,
+    view: &RowView<'_>,
+    frame: &ReferenceFrame,
+    lanes: &[(usize, u64)],
+) -> Result<(), Corrupt> {
+    let mut out = [0.0; LANE];
+    // In step with the lanes, which are in the order of the columns.
+    let mut columns = columns.iter_mut();
+    for &(lane, mask) in lanes {
+        view.decode(lane, frame.of(lane)?, mask, &mut out)?;
+        let present = view.present(lane);
+        for (place, column) in columns.by_ref().take(mask.count_ones() as usize) {
+            if column.values.len() == row {
+                let bit = place % LANE;
+                column.push(row, out[bit], present >> bit & 1);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds a row to those of the wanted columns that end before it.

@@ -215,6 +215,7 @@ impl ReadCache {
             }
             *columns = Columns::new(snapshot.epochs.rows, from);
         }
+        columns.ask(from);
         // Nothing newer came since there was no row behind the last: no iterator is needed at all.
         let all_read = columns.read_at.is_some_and(|epoch| self.trackers.newer.unchanged_since(source, epoch));
         if all_read && columns.is_whole(wanted) {
