@@ -42,7 +42,7 @@ pub use querier::{
 };
 pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};
-pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesSamples};
+pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples};
 pub use source_labels::SourceLabels;
 pub use target_group::{TargetGroup, TargetGroups};
 pub use time::Timestamp;

@@ -128,7 +128,7 @@ impl Chunk<'_> {
             })
             .collect();
         if !series.is_empty() {
-            let batch = SeriesBatch { series: &series, sources: &SOURCES, lateness: Lateness::Any };
+            let batch = SeriesBatch { series: &series, sources: &SOURCES, lateness: Lateness::Any, memo: None };
             self.context.appender.append_series(&batch)?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{Labels, QuerierError, Timestamp};
+use model::{Labels, QuerierError, SeriesMemo, Timestamp};
 use parking_lot::Mutex;
 
 use crate::alerting::At;
@@ -35,7 +35,7 @@ pub struct Group {
     pub(crate) key: String,
     pub(crate) rules: Vec<Rule>,
     /// Rules of which none reads what another one before it in the run writes.
-    runs: Vec<Range<usize>>,
+    runs: Vec<Run>,
     metrics: Metrics,
     state: Mutex<GroupState>,
     /// Where the state of alerts is to be restored, it is after the second evaluation.
@@ -54,6 +54,13 @@ struct GroupState {
     took: Duration,
     /// Series of rules that a reload has removed.
     stale: Vec<Labels>,
+}
+
+/// Rules that are stored together.
+struct Run {
+    rules: Range<usize>,
+    /// They mostly write the same series each time.
+    memo: SeriesMemo,
 }
 
 /// What an evaluation of a rule yielded.
@@ -77,6 +84,7 @@ impl Group {
             spec.rules.iter().map(|rule| Rule::new(rule.clone(), context)).collect::<Result<_, _>>()?;
         let selectors = rules.iter().map(|rule| rule.selectors(context)).collect::<Result<Vec<_>, _>>()?;
         let runs = runs(&spec.rules, &selectors);
+        let runs = runs.into_iter().map(|rules| Run { rules, memo: SeriesMemo::default() }).collect();
         rules.iter().filter_map(Rule::alerts).for_each(|alerts| alerts.set_restored(!to_restore));
         let key = spec.key();
         metrics.begin(&key);
@@ -93,13 +101,13 @@ impl Group {
         self.metrics.add(Counter::Scheduled, &self.key, 1);
         let stored_at = ts.saturating_sub(self.query_offset_ms(context));
         let mut samples = 0;
-        for run in &self.runs {
+        for Run { rules, memo } in &self.runs {
             if is_stopped() {
                 return;
             }
-            let yielded = self.evaluate_run(context, (run.clone(), ts), is_stopped);
+            let yielded = self.evaluate_run(context, (rules.clone(), ts), is_stopped);
             samples += yielded.iter().map(|yielded| yielded.outputs.len()).sum::<usize>();
-            self.store(context, yielded, stored_at);
+            self.store(context, memo, yielded, stored_at);
         }
         self.mark_removed(context, stored_at);
         self.evaluated(began, begun.elapsed(), samples);
@@ -226,7 +234,7 @@ impl Group {
     }
 
     /// Stores the results of rules in one row, with stale markers for the series that are gone since the last time.
-    fn store(&self, context: &Context, yielded: Vec<Yielded>, ts: Timestamp) {
+    fn store(&self, context: &Context, memo: &SeriesMemo, yielded: Vec<Yielded>, ts: Timestamp) {
         let current: HashSet<&Labels> =
             yielded.iter().flat_map(|yielded| yielded.outputs.iter().map(|output| &output.labels)).collect();
         let mut gone = Vec::new();
@@ -237,7 +245,7 @@ impl Group {
         }
         drop(current);
         let outputs = || yielded.iter().flat_map(|yielded| &yielded.outputs);
-        let stored = store::append(context.appender.as_ref(), outputs(), &gone, ts);
+        let stored = store::append(context.appender.as_ref(), (outputs(), memo), &gone, ts);
         match stored {
             Ok(Stored::All) => yielded.into_iter().for_each(|yielded| self.stored(yielded)),
             // Whose samples these were, only one rule at a time can tell; what is stored already counts as stored again.
@@ -256,8 +264,12 @@ impl Group {
 
     fn stored(&self, Yielded { rule, outputs }: Yielded) {
         let mut state = self.rules[rule].state.lock();
-        state.series.clear();
-        state.series.extend(outputs.into_iter().map(|output| output.labels));
+        // The same series as the last time are kept as they are: the store remembers these label sets, too.
+        let known = outputs.iter().filter(|output| state.series.contains(&output.labels)).count();
+        if known < outputs.len() || known < state.series.len() {
+            state.series.clear();
+            state.series.extend(outputs.into_iter().map(|output| output.labels));
+        }
     }
 
     fn store_again(&self, context: &Context, yielded: Yielded, ts: Timestamp) {
@@ -280,7 +292,9 @@ impl Group {
         if stale.is_empty() {
             return;
         }
-        if let Err(error) = store::append(context.appender.as_ref(), std::iter::empty(), &stale, ts) {
+        if let Err(error) =
+            store::append(context.appender.as_ref(), (std::iter::empty(), &SeriesMemo::default()), &stale, ts)
+        {
             let (file, group) = (&self.spec.file, &self.spec.name);
             tracing::warn!(
                 file,

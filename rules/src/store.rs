@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use model::sample::{histogram_mark, stale_nan};
 use model::{
-    Committed, Histogram, Labels, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp,
+    Committed, Histogram, Labels, Lateness, SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples, SourceLabels,
+    Timestamp,
 };
 
 use crate::error::{DUPLICATE, EvaluationError, OUT_OF_ORDER, TOO_OLD};
@@ -40,14 +41,14 @@ pub(crate) fn remove_invalid(outputs: &mut Vec<Output>) -> Option<EvaluationErro
 /// continues, and does not count.
 pub(crate) fn append<'a>(
     appender: &dyn SeriesAppender,
-    outputs: impl Iterator<Item = &'a Output>,
+    (outputs, memo): (impl Iterator<Item = &'a Output>, &SeriesMemo),
     gone: &[Labels],
     ts: Timestamp,
 ) -> Result<Stored, EvaluationError> {
-    let refused = commit(appender, outputs, ts)?;
+    let refused = commit(appender, outputs, Some(memo), ts)?;
     if !gone.is_empty() {
         let markers = gone.iter().map(|labels| (labels, stale_nan(), None));
-        commit_samples(appender, markers, ts)?;
+        commit_samples(appender, markers, None, ts)?;
     }
     let is_all = refused.out_of_order + refused.too_old + refused.duplicate == 0;
     Ok(if is_all { Stored::All } else { Stored::Some })
@@ -62,7 +63,7 @@ pub(crate) fn append_checked(
     outputs: &[Output],
     ts: Timestamp,
 ) -> Result<(), EvaluationError> {
-    let refused = commit(appender, outputs.iter(), ts)?;
+    let refused = commit(appender, outputs.iter(), None, ts)?;
     match refused {
         Committed { out_of_order: 1.., .. } => Err(OUT_OF_ORDER),
         Committed { too_old: 1.., .. } => Err(TOO_OLD),
@@ -74,15 +75,17 @@ pub(crate) fn append_checked(
 fn commit<'a>(
     appender: &dyn SeriesAppender,
     outputs: impl Iterator<Item = &'a Output>,
+    memo: Option<&SeriesMemo>,
     ts: Timestamp,
 ) -> Result<Committed, EvaluationError> {
     let samples = outputs.map(|output| (&output.labels, output.value, output.histogram.as_deref()));
-    commit_samples(appender, samples, ts)
+    commit_samples(appender, samples, memo, ts)
 }
 
 fn commit_samples<'a>(
     appender: &dyn SeriesAppender,
     samples: impl Iterator<Item = (&'a Labels, f64, Option<&'a Histogram>)>,
+    memo: Option<&SeriesMemo>,
     ts: Timestamp,
 ) -> Result<Committed, EvaluationError> {
     let samples: Vec<_> = samples
@@ -102,6 +105,6 @@ fn commit_samples<'a>(
             ..SeriesSamples::floats(labels, &times, values)
         })
         .collect();
-    let batch = SeriesBatch { series: &series, sources: &SOURCES, lateness: Lateness::Window };
+    let batch = SeriesBatch { series: &series, sources: &SOURCES, lateness: Lateness::Window, memo };
     Ok(appender.append_series(&batch)?)
 }

@@ -137,7 +137,7 @@ fn backfill(db: &Db, shape: Shape) {
             (0..COLUMNS).map(|column| (0..shape.samples).map(|row| value(i, column, row)).collect()).collect();
         let series: Vec<SeriesSamples<'_>> =
             labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, &times, values)).collect();
-        let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+        let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
         assert_eq!(db.append_series(&batch).unwrap().stored as usize, COLUMNS * shape.samples);
     }
 }

@@ -10,7 +10,7 @@ use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
     AppendError, Appender, Batch, Committed, ExtraSample, Labels, Lateness, Layout, Matcher, MetricId, Querier,
-    ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId,
+    ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesMemo, SeriesOrder, SeriesSamples, SourceId,
     SourceLabels, Timestamp,
 };
 use prometheus::Registry;
@@ -347,6 +347,8 @@ struct Harness {
     layouts: Vec<Layout>,
     clock: [Timestamp; 3],
     model: Model,
+    /// Of senders by how many series they send: mostly others than the last time, and over restarts and retentions.
+    memos: [SeriesMemo; 3],
 }
 
 /// What is deleted, or selected: by the name, by a label of the source, by one that some metrics override, everything.
@@ -377,7 +379,8 @@ impl Harness {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir, window);
         let model = Model { window, horizon: Timestamp::MIN, ..Model::default() };
-        let mut harness = Self { db: Some(db), dir, layouts: vec![], clock: [Timestamp(10_000); 3], model };
+        let mut harness =
+            Self { db: Some(db), dir, layouts: vec![], clock: [Timestamp(10_000); 3], model, memos: <_>::default() };
         harness.name_everything();
         harness
     }
@@ -498,7 +501,8 @@ impl Harness {
             .collect();
         let sources = SourceLabels::Named(["job".to_owned(), "zone".to_owned()].into());
         let lateness = if any { Lateness::Any } else { Lateness::Window };
-        let got = self.db().append_series(&SeriesBatch { series: &batch, sources: &sources, lateness }).unwrap();
+        let memo = batch.len().checked_sub(1).and_then(|i| self.memos.get(i));
+        let got = self.db().append_series(&SeriesBatch { series: &batch, sources: &sources, lateness, memo }).unwrap();
         let late_from = if any { Timestamp::MIN } else { self.model.late_from() };
         for (source, samples) in &wanted {
             self.model.append(*source, samples, late_from, &mut expected);

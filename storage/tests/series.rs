@@ -9,7 +9,7 @@ use model::histogram::{Buckets, Histogram};
 use model::sample::histogram_mark;
 use model::{
     Appender, Batch, Committed, Exemplar, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection,
-    SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp, with_causes,
+    SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples, SourceLabels, Timestamp, with_causes,
 };
 use prometheus::Registry;
 use storage::{Db, Options};
@@ -43,7 +43,7 @@ fn value(ts: Timestamp, i: usize) -> f64 {
 fn append(db: &Db, series: &[Series], lateness: Lateness) -> Committed {
     let all: Vec<SeriesSamples<'_>> =
         series.iter().map(|(labels, times, values)| SeriesSamples::floats(labels, times, values)).collect();
-    db.append_series(&SeriesBatch { series: &all, sources: &SourceLabels::Known, lateness }).unwrap()
+    db.append_series(&SeriesBatch { series: &all, sources: &SourceLabels::Known, lateness, memo: None }).unwrap()
 }
 
 fn stored(db: &Db) -> BTreeMap<Labels, BTreeMap<Timestamp, f64>> {
@@ -163,10 +163,51 @@ fn a_caller_names_the_source_and_its_output_at_one_time_is_one_row() {
     let samples: Vec<SeriesSamples<'_>> =
         all.iter().map(|(labels, times, values)| SeriesSamples::floats(labels, times, values)).collect();
     let sources = SourceLabels::Named([].into());
-    let batch = SeriesBatch { series: &samples, sources: &sources, lateness: Lateness::Window };
+    let batch = SeriesBatch { series: &samples, sources: &sources, lateness: Lateness::Window, memo: None };
     assert_eq!(db.append_series(&batch).unwrap(), counts(20, 0));
     assert_eq!(db.stats(0).unwrap().sources, 1);
     assert_eq!(stored(&db), expected(&all));
+}
+
+/// What a sender keeps from batch to batch is of use for the same series in the same database alone.
+#[test]
+fn what_is_remembered_of_a_batch_never_misplaces_a_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = |path: &std::path::Path| {
+        let options = Options { memory_bytes: 8 << 20, bucket_ms: 1000, retention_ms: 10_000, ..Options::new(path) };
+        Db::open(options, &Registry::new()).unwrap()
+    };
+    let (memo, sources) = (SeriesMemo::default(), SourceLabels::Named([].into()));
+    let put = |db: &Db, all: &[Series]| {
+        let series: Vec<SeriesSamples<'_>> =
+            all.iter().map(|(labels, times, values)| SeriesSamples::floats(labels, times, values)).collect();
+        let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Window, memo: Some(&memo) };
+        db.append_series(&batch).unwrap()
+    };
+    let batch = |some: &[usize], ts: i64| -> Vec<Series> { some.iter().map(|i| series("a", *i, [ts])).collect() };
+    let db = small(dir.path());
+    let mut written = Vec::new();
+    for (some, ts) in
+        [(&[1, 2][..], 100), (&[1, 2], 200), (&[2, 1], 300), (&[1, 3], 400), (&[1, 3, 3], 500), (&[1], 600)]
+    {
+        let batch = batch(some, ts);
+        assert_eq!(put(&db, &batch).stored as usize, some.len());
+        written.extend(batch);
+    }
+    assert_eq!(stored(&db), expected(&written));
+    // Ids go with what was stored.
+    let late = batch(&[1, 2], 30_000);
+    put(&db, &batch(&[1, 2], 700));
+    db.enforce_retention(Timestamp(40_000)).unwrap();
+    assert_eq!(put(&db, &late), counts(2, 0));
+    assert_eq!(stored(&db), expected(&late));
+    drop(db);
+    // Another database gives out the same ids for other series.
+    let other = tempfile::tempdir().unwrap();
+    let db = small(other.path());
+    put(&db, &batch(&[7, 8, 9], 100));
+    assert_eq!(put(&db, &late), counts(2, 0));
+    assert_eq!(stored(&db), expected(&[batch(&[7, 8, 9], 100), late].concat()));
 }
 
 #[test]
@@ -194,7 +235,7 @@ fn histograms_zeros_and_exemplars_come_with_their_series() {
             ..SeriesSamples::floats(&of_counter, &counted, &[1.0, 2.0, 1.0])
         },
     ];
-    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
     assert_eq!(db.append_series(&batch).unwrap().stored as usize, times.len() + 5);
     assert_eq!(db.append_series(&batch).unwrap().stored as usize, times.len() + 5, "again the same");
     let counter =
@@ -224,7 +265,7 @@ fn an_error_says_what_was_to_be_stored() {
     let (a, b) = (labels("x", 1), labels("x", 2));
     let times = [1, 2].map(Timestamp);
     let broken = [SeriesSamples::floats(&a, &times, &[0.0; 2]), SeriesSamples::floats(&b, &times[..1], &[0.0; 2])];
-    let batch = SeriesBatch { series: &broken, sources: &SourceLabels::Known, lateness: Lateness::Any };
+    let batch = SeriesBatch { series: &broken, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
     let text = with_causes(&db.append_series(&batch).unwrap_err());
     assert_eq!(
         text,

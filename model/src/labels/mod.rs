@@ -191,7 +191,9 @@ impl Labels {
     /// The labels whose names `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl FnMut(&str) -> bool) -> Self {
-        assembled(|text| self.filtered_text(keep, text))
+        // Where all are kept, the set itself: it is not allocated again.
+        let made = |text: &str| if text.len() == self.0.len() { self.clone() } else { Self(Arc::from(text)) };
+        with_text(|text| self.filtered_text(keep, text), made)
     }
 
     /// Appends the text of [`Labels::filtered`], to look a set up without allocating it.
@@ -324,6 +326,12 @@ impl<'a> Iterator for Entries<'a> {
 
 /// Builds a set in the text buffer of this thread.
 fn assembled(write: impl FnOnce(&mut String)) -> Labels {
+    // Copied into an allocation of exactly its length; the buffer's capacity does not stay with the set.
+    with_text(write, |text| Labels(Arc::from(text)))
+}
+
+/// Makes something out of what is written into the text buffer of this thread.
+fn with_text<T>(write: impl FnOnce(&mut String), make: impl FnOnce(&str) -> T) -> T {
     thread_local! {
         static TEXT: Cell<String> = const { Cell::new(String::new()) };
     }
@@ -331,13 +339,12 @@ fn assembled(write: impl FnOnce(&mut String)) -> Labels {
     let mut text = TEXT.take();
     text.clear();
     write(&mut text);
-    // Copied into an allocation of exactly its length; the buffer's capacity does not stay with the set.
-    let labels = Labels(Arc::from(text.as_str()));
+    let made = make(&text);
     // One huge label set must not pin its buffer for the life of the thread.
     if text.capacity() <= TEXT_KEPT {
         TEXT.set(text);
     }
-    labels
+    made
 }
 
 /// A label set under construction: set and remove, then [`LabelsBuilder::labels`].

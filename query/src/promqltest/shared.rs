@@ -107,7 +107,8 @@ mod tests {
         let append = |ts, value| {
             let (timestamps, values) = ([Timestamp(ts)], [value]);
             let series = [SeriesSamples::floats(&labels, &timestamps, &values)];
-            let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Window };
+            let batch =
+                SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Window, memo: None };
             store.append_series(&batch).unwrap()
         };
         assert_eq!(append(3000, 7.0), Committed { stored: 1, ..Committed::default() });

@@ -74,7 +74,8 @@ mod tests {
             let labels = Labels::from_pairs([("__name__", "up"), ("job", "d")]);
             let times: Vec<Timestamp> = (0..100).map(Timestamp).collect();
             let series = [SeriesSamples::floats(&labels, &times, &[1.0; 100])];
-            let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+            let batch =
+                SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
             db.append_series(&batch).unwrap().stored
         };
         std::thread::scope(|scope| {

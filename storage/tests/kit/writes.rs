@@ -21,7 +21,7 @@ pub(crate) fn append(db: &Db, job: &str, series: Range<usize>, times: &[Timestam
     let values: Vec<Vec<f64>> = series.map(|i| times.iter().map(|ts| value(*ts, i)).collect()).collect();
     let series: Vec<SeriesSamples<'_>> =
         labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, times, values)).collect();
-    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
     let appended = db.append_series(&batch)?;
     assert_eq!(appended.stored as usize, batch.samples());
     Ok(())

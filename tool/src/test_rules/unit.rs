@@ -102,7 +102,7 @@ fn simulation(setting: &Setting<'_>, test: &UnitTest, store: &Arc<SharedStore>) 
 
 fn append(store: &SharedStore, samples: &[TestSamples]) -> Result<(), String> {
     let series: Vec<_> = samples.iter().map(TestSamples::as_series).collect();
-    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Window };
+    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Window, memo: None };
     // Nothing is refused: samples of rules at this time come after these, and those of before are older.
     store.append_series(&batch).map(drop).map_err(|error| model::with_causes(&error))
 }

@@ -83,7 +83,12 @@ pub(super) fn grouped<'a>(
 }
 
 impl<'a> SourceSeries<'a> {
-    fn new(metric: Labels, pieces: &[&SeriesSamples<'a>], horizon: Timestamp, committed: &mut Committed) -> Self {
+    pub(super) fn new(
+        metric: Labels,
+        pieces: &[&SeriesSamples<'a>],
+        horizon: Timestamp,
+        committed: &mut Committed,
+    ) -> Self {
         let exemplars = pieces.iter().flat_map(|piece| piece.exemplars).collect();
         if let [one] = pieces
             && one.starts.is_empty()
@@ -190,7 +195,7 @@ mod tests {
         ];
         let sources = SourceLabels::Known;
         let mut committed = Committed::default();
-        let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any };
+        let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any, memo: None };
         let groups = grouped(&batch, Timestamp::EPOCH, &mut committed);
         assert_eq!(groups.len(), 2);
         assert_eq!((&groups[0].source, &groups[1].source), (&labels(&[("job", "x")]), &labels(&[("job", "y")])));
@@ -209,7 +214,7 @@ mod tests {
             let at = at([10, 20, 30]);
             let series = [SeriesSamples { starts, ..SeriesSamples::floats(&a, &at, &[1.0, 2.0, 1.0]) }];
             let sources = SourceLabels::Known;
-            let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any };
+            let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any, memo: None };
             grouped(&batch, Timestamp::EPOCH, &mut Committed::default())[0].series[0].times.to_vec()
         };
         assert_eq!(times([(0, 5), (1, 5), (2, 25)]), at([5, 10, 20, 25, 30]));

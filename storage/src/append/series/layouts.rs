@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use model::{Labels, Layout, MetricId, SourceId};
@@ -14,9 +15,21 @@ use crate::error::Error;
 use crate::kv::schema::{Cf, last_id, source_segments_prefix};
 use crate::limits;
 
-/// By labels of the source.
-#[derive(Debug, Default)]
-pub(crate) struct SeriesLayouts(Mutex<HashMap<Labels, Arc<SourceLayout>, RandomState>>);
+/// The layouts of one database.
+#[derive(Debug)]
+pub(crate) struct SeriesLayouts {
+    /// Tells it from any other that this process opens: senders keep ids that hold in this one alone.
+    pub(super) database: u64,
+    /// By labels of the source.
+    layouts: Mutex<HashMap<Labels, Arc<SourceLayout>, RandomState>>,
+}
+
+impl Default for SeriesLayouts {
+    fn default() -> Self {
+        static DATABASES: AtomicU64 = AtomicU64::new(0);
+        Self { database: DATABASES.fetch_add(1, Ordering::Relaxed), layouts: Mutex::default() }
+    }
+}
 
 /// The columns of a source, in the order in which its metrics were first seen.
 #[derive(Debug)]
@@ -50,7 +63,7 @@ impl SeriesLayouts {
             let _gate = db.open_gate()?;
             metrics.extend(db.index.intern_metrics(&db.store, some)?.into_iter().map(MetricId));
         }
-        let known = self.0.lock().get(&group.source).cloned();
+        let known = self.layouts.lock().get(&group.source).cloned();
         let known = match known {
             Some(known) => Some(known),
             None => stored(db, source)?.map(Arc::new),
@@ -89,7 +102,7 @@ impl SeriesLayouts {
         }
         let _gate = db.open_gate()?;
         let extended = Arc::new(SourceLayout { layout: db.index.layout(&db.store, &all)?, columns });
-        let mut layouts = self.0.lock();
+        let mut layouts = self.layouts.lock();
         let held: usize = layouts.values().map(|one| one.layout.metrics.len()).sum();
         if held + all.len() > limits::SERIES_COLUMNS {
             // All at once, as it is rare: a source that comes again finds its layout by its segments.
@@ -101,7 +114,7 @@ impl SeriesLayouts {
 
     /// The ids of a source, or of its metrics, were removed.
     pub(super) fn forget(&self, source: &Labels) {
-        self.0.lock().remove(source);
+        self.layouts.lock().remove(source);
     }
 }
 
@@ -156,7 +169,7 @@ mod tests {
         let labels: Vec<Labels> = some.iter().map(|i| Labels::from_pairs([("__name__", format!("m{i}"))])).collect();
         let series: Vec<SeriesSamples<'_>> =
             labels.iter().map(|labels| SeriesSamples::floats(labels, &[Timestamp(1)], &[1.0])).collect();
-        let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+        let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
         let groups = grouped(&batch, Timestamp::MIN, &mut Committed::default());
         let named = layouts.named(&db.components, &groups[0]).unwrap();
         (named.layout.segments.to_vec(), named.columns)
@@ -196,7 +209,8 @@ mod tests {
             let times = [ts];
             let series: Vec<SeriesSamples<'_>> =
                 labels.iter().map(|labels| SeriesSamples::floats(labels, &times, &[1.0])).collect();
-            let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+            let batch =
+                SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
             assert_eq!(db.append_series(&batch).unwrap().stored as usize, some.len());
         };
         let db = open();

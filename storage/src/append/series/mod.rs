@@ -1,14 +1,17 @@
 //! Batches of series into the store. They are grouped by source (`group`); what lies in time that is over goes to pages at once
 //! (`pages`), grouped by time, and the rest goes the way of scrapes, a row for each time of a source (`rows`). Both need a
-//! layout that stays the same from batch to batch (`layouts`).
+//! layout that stays the same from batch to batch (`layouts`). Who sends the same series again and again keeps what was found out
+//! about them (`remembered`).
 //!
 //! Invariant: what each series had last is not read for that. Where something is stored at the times of a batch, that stays.
 
 mod group;
 mod layouts;
 mod pages;
+mod remembered;
 mod rows;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::sample::is_histogram_mark;
@@ -21,7 +24,9 @@ use crate::exemplars::Exemplars;
 use crate::limits;
 use crate::writer::window::Window;
 use group::{SourceGroup, grouped};
+use layouts::NamedGroup;
 pub(crate) use layouts::SeriesLayouts;
+use remembered::Remembered;
 
 /// So often ids are asked for anew where they were taken away meanwhile.
 const TRIES: usize = 5;
@@ -36,33 +41,60 @@ pub(crate) fn append(
     batch: &SeriesBatch<'_>,
 ) -> Result<Committed, Error> {
     batch.series.iter().try_for_each(check)?;
-    let mut committed = Committed::default();
     // Once for the batch: what it stores itself must not make its own earlier samples late.
     let window = window(db, batch.lateness);
-    for group in &grouped(batch, window.horizon, &mut committed) {
-        let mut tries = 0;
-        loop {
-            match append_group(db, (layouts, exemplars), group, window) {
-                // Nothing stored referred to its ids for a whole retention, and they went just now.
-                Err(Error::Forgotten) if tries < TRIES => {
-                    layouts.forget(&group.source);
-                    tries += 1;
-                }
-                appended => break committed += appended?,
+    if let Some(remembered) = Remembered::of(layouts, batch) {
+        let mut committed = Committed::default();
+        let group = remembered.group(batch, window.horizon, &mut committed);
+        match append_group(db, exemplars, (&group, &remembered.named()), window) {
+            // Looked up anew.
+            Err(Error::Forgotten) => {}
+            appended => {
+                committed += appended?;
+                return Ok(committed);
             }
         }
     }
+    let mut committed = Committed::default();
+    for group in &grouped(batch, window.horizon, &mut committed) {
+        let (named, appended) = append_named(db, (layouts, exemplars), group, window)?;
+        committed += appended;
+        Remembered::put(layouts, batch, (group, named));
+    }
     Ok(committed)
+}
+
+/// Stores what came of one source, whose ids it looks up.
+fn append_named(
+    db: &Components,
+    (layouts, exemplars): (&SeriesLayouts, &Exemplars),
+    group: &SourceGroup<'_>,
+    window: Window,
+) -> Result<(Arc<NamedGroup>, Committed), Error> {
+    let mut tries = 0;
+    loop {
+        let appended = layouts.named(db, group).map(Arc::new).and_then(|named| {
+            let committed = append_group(db, exemplars, (group, &named), window)?;
+            Ok((named, committed))
+        });
+        match appended {
+            // Nothing stored referred to its ids for a whole retention, and they went just now.
+            Err(Error::Forgotten) if tries < TRIES => {
+                layouts.forget(&group.source);
+                tries += 1;
+            }
+            appended => return appended,
+        }
+    }
 }
 
 /// Stores what came of one source.
 fn append_group(
     db: &Components,
-    (layouts, exemplars): (&SeriesLayouts, &Exemplars),
-    group: &SourceGroup<'_>,
+    exemplars: &Exemplars,
+    (group, named): (&SourceGroup<'_>, &NamedGroup),
     window: Window,
 ) -> Result<Committed, Error> {
-    let named = layouts.named(db, group)?;
     let until = db.tombstones.until.load(Ordering::Acquire);
     let times = || group.series.iter().flat_map(|series| series.times.iter().copied());
     if let Some(incoming) = Incoming::within(named.source, times(), until)
@@ -72,11 +104,11 @@ fn append_group(
         settle(db, &[incoming])?;
     }
     // Early samples as rows, then pages, then open time: each series is written in the order of its times.
-    let mut split = pages::split(db, (group, &named), window);
-    let mut committed = rows::write(db, &named, std::mem::take(&mut split.early), window)?;
-    let (paged, left) = pages::write(db, (group, &named), split)?;
+    let mut split = pages::split(db, (group, named), window);
+    let mut committed = rows::write(db, named, std::mem::take(&mut split.early), window)?;
+    let (paged, left) = pages::write(db, (group, named), split)?;
     committed += paged;
-    committed += rows::write(db, &named, left, window)?;
+    committed += rows::write(db, named, left, window)?;
     let kept = group.exemplars(&named.metrics);
     if !kept.is_empty() && exemplars.are_kept() {
         let _gate = db.open_gate()?;
