@@ -42,7 +42,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "kit",
         ],
     ),
-    ("benches", "benches", &["model", "storage", "query"]),
+    ("benches", "benches", &["model", "storage", "query", "rules"]),
     ("kit", "tests/kit", &["model"]),
     ("e2e", "tests/e2e", &["kit"]),
     ("xtask", "xtask", &[]),

@@ -1,0 +1,121 @@
+//! Recording rules of Weft beside those of Prometheus: the same targets and rule file, one server after another.
+//!
+//! Each rule sums the rates of one series of every target. The targets are served by this program, so that the CPU time of a server
+//! is its own; half of the time it runs without rules, and what that costs is taken off.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use benches::clock::wait;
+use benches::http::Http;
+use benches::process::Process;
+use benches::report::{Sheet, table};
+use benches::rules::{RuleOptions, Targets};
+use benches::servers::{Kind, Server, Start};
+use clap::Parser;
+
+/// A server that takes longer to evaluate all groups is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Measures the evaluation of recording rules.
+#[derive(Debug, Parser)]
+#[command(name = "rules")]
+struct Flags {
+    #[command(flatten)]
+    rules: RuleOptions,
+    /// Intervals in which CPU is measured, with rules and without.
+    #[arg(long, default_value_t = 4)]
+    intervals: u32,
+    /// Weft's binary.
+    #[arg(long, default_value = "target/release/weft")]
+    weft: PathBuf,
+    /// Prometheus' binary; without it Weft is measured alone.
+    #[arg(long)]
+    prometheus: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let targets = Targets::serve(&flags.rules)?;
+    let mut sheets = Vec::new();
+    let binaries = [(Kind::Weft, Some(&flags.weft)), (Kind::Prometheus, flags.prometheus.as_ref())];
+    for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
+        let mut sheet = Sheet::new(Server::find(kind, binary)?);
+        writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;
+        let folder = std::env::temp_dir().join(format!("weft-rules-{}-{}", std::process::id(), kind.name()));
+        let measured = measure(&flags, &targets, &folder, &mut sheet);
+        std::fs::remove_dir_all(&folder).ok();
+        measured?;
+        sheets.push(sheet);
+    }
+    let RuleOptions { rules, targets, series, interval, .. } = flags.rules;
+    writeln!(std::io::stdout(), "\n{rules} rules, {} series, {interval} s", targets * series)?;
+    write!(std::io::stdout(), "{}", table(&sheets))?;
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number of rules")]
+fn measure(flags: &Flags, targets: &Targets, folder: &Path, sheet: &mut Sheet) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let (config, rules) = (folder.join("prometheus.yml"), folder.join("rules.yml"));
+    std::fs::write(&config, targets.configuration(&flags.rules))?;
+    std::fs::write(&rules, "groups: []\n")?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let start = Start { config: &config, data: &folder.join("data"), port, block_duration: "" };
+    let args = [sheet.server.kind.args(start), vec!["--web.enable-lifecycle".to_owned()]].concat();
+    let mut process = Process::start(&sheet.server.binary, &args, &folder.join("server.log"), false)?;
+    let http = Http::new(port);
+    let interval = Duration::from_secs(flags.rules.interval);
+    // Two scrapes of every target: a rate has a value.
+    let scrapes = 2 * flags.rules.targets as u64 + targets.served();
+    until(&mut process, || Ok(targets.served() >= scrapes))?;
+    let without = spent(&process, interval * flags.intervals)?;
+    sheet.put("CPU of scraping, an interval", "s", without / f64::from(flags.intervals));
+    sheet.put("memory before the rules", "MB", process.memory()?.resident / 1e6);
+
+    std::fs::write(&rules, flags.rules.file())?;
+    let (began, before) = (Instant::now(), process.cpu()?);
+    let answer = http.post("/-/reload")?;
+    if answer.status != 200 {
+        bail!("/-/reload: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    }
+    sheet.put("loading the rules", "s", began.elapsed().as_secs_f64());
+    sheet.put("CPU of it", "s", (process.cpu()? - before).as_secs_f64());
+    let expected = flags.rules.rules as f64;
+    let evaluations = || http.metric("prometheus_rule_evaluations_total", "");
+    until(&mut process, || Ok(evaluations()? >= Some(2.0 * expected)))?;
+    let counted = evaluations()?.unwrap_or_default();
+    let with = spent(&process, interval * flags.intervals)?;
+    let done = evaluations()?.unwrap_or_default() - counted;
+    sheet.put("CPU with rules, an interval", "s", with / f64::from(flags.intervals));
+    sheet.put("CPU an evaluation, scraping taken off", "us", (with - without) / done * 1e6);
+    sheet.put("memory with rules", "MB", process.memory()?.resident / 1e6);
+    sheet.put("evaluations", "", done);
+    sheet.put("of them failed", "", http.metric("prometheus_rule_evaluation_failures_total", "")?);
+    sheet.put("missed iterations", "", http.metric("prometheus_rule_group_iterations_missed_total", "")?);
+    Ok(())
+}
+
+/// CPU time of a process in a span of time, seconds.
+fn spent(process: &Process, time: Duration) -> Result<f64> {
+    let before = process.cpu()?;
+    wait(time);
+    Ok((process.cpu()? - before).as_secs_f64())
+}
+
+/// Waits until something is so.
+fn until(process: &mut Process, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let began = Instant::now();
+    // At first it may not listen yet.
+    while !so().unwrap_or(false) {
+        process.check()?;
+        if began.elapsed() > PATIENCE {
+            bail!("it did not get there in {PATIENCE:?}");
+        }
+        wait(Duration::from_millis(200));
+    }
+    Ok(())
+}
