@@ -10,6 +10,7 @@ use model::labels::METRIC_NAME;
 use crate::spec::RuleSpec;
 
 const ALERT_METRICS: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+const ALERT_NAME: &str = "alertname";
 
 /// Cuts a group into runs of rules of which none reads what another one before it in the run writes; in their order. `selectors`
 /// are the matchers of every selector of each rule.
@@ -30,30 +31,45 @@ pub(crate) fn runs(rules: &[RuleSpec], selectors: &[Vec<Vec<Matcher>>]) -> Vec<R
     runs
 }
 
-/// What the rules of a run write: names of metrics, and those of alerts.
-#[derive(Debug, Default)]
-struct Written<'a> {
-    records: HashSet<&'a str>,
-    alerts: Vec<&'a str>,
+/// Does a rule read what itself or a later one writes? Then an evaluation depends on the one before it.
+pub(crate) fn reads_back(rules: &[RuleSpec], selectors: &[Vec<Vec<Matcher>>]) -> bool {
+    let mut written = Written::default();
+    rules.iter().zip(selectors).rev().any(|(rule, selectors)| {
+        written.add(rule);
+        selectors.iter().any(|selector| written.may_be_read_by(selector))
+    })
 }
 
-impl<'a> Written<'a> {
-    fn add(&mut self, rule: &'a RuleSpec) {
-        if rule.is_alerting() {
-            self.alerts.push(&rule.name);
-        } else {
-            self.records.insert(&rule.name);
-        }
+/// What rules write: names of metrics, and those of alerts.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    records: HashSet<String>,
+    alerts: HashSet<String>,
+}
+
+impl<'a> FromIterator<&'a RuleSpec> for Written {
+    fn from_iter<I: IntoIterator<Item = &'a RuleSpec>>(rules: I) -> Self {
+        let mut written = Self::default();
+        rules.into_iter().for_each(|rule| written.add(rule));
+        written
+    }
+}
+
+impl Written {
+    fn add(&mut self, rule: &RuleSpec) {
+        let names = if rule.is_alerting() { &mut self.alerts } else { &mut self.records };
+        names.insert(rule.name.clone());
     }
 
-    fn may_be_read_by(&self, selector: &[Matcher]) -> bool {
+    /// May a selector find some of the series?
+    pub(crate) fn may_be_read_by(&self, selector: &[Matcher]) -> bool {
         let names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name == METRIC_NAME).collect();
         let reads = |name: &str| names.iter().all(|matcher| matcher.matches(name));
-        let alert_names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name == "alertname").collect();
-        let reads_alert = |name: &&str| alert_names.iter().all(|matcher| matcher.matches(name));
+        let alert_names: Vec<&Matcher> = selector.iter().filter(|matcher| matcher.name == ALERT_NAME).collect();
+        let reads_alert = |name: &String| alert_names.iter().all(|matcher| matcher.matches(name));
         // Most selectors name one metric, and most groups have many rules.
         let reads_record = match names.iter().find_map(|matcher| matcher.literals()).as_deref() {
-            Some([name]) => self.records.contains(name) && reads(name),
+            Some([name]) => self.records.contains(*name) && reads(name),
             _ => self.records.iter().any(|name| reads(name)),
         };
         reads_record || (ALERT_METRICS.iter().any(|name| reads(name)) && self.alerts.iter().any(reads_alert))
@@ -69,6 +85,13 @@ mod tests {
     /// Rules as `name: expression`, alerts with a `!` before it; the runs as their ends.
     #[track_caller]
     fn check(rules: &[&str], ends: &[usize]) {
+        let (specs, selectors) = parsed(rules);
+        let runs = runs(&specs, &selectors);
+        assert_eq!(runs.iter().map(|run| run.end).collect::<Vec<_>>(), ends);
+        assert!(runs.iter().zip(runs.iter().skip(1)).all(|(a, b)| a.end == b.start));
+    }
+
+    fn parsed(rules: &[&str]) -> (Vec<RuleSpec>, Vec<Vec<Vec<Matcher>>>) {
         let engine = Engine::default();
         let (mut specs, mut selectors) = (Vec::new(), Vec::new());
         for rule in rules {
@@ -80,9 +103,20 @@ mod tests {
             specs.push(spec);
             selectors.push(engine.selectors(expr, &engine.bounds(&query::QueryOptions::default())).unwrap());
         }
-        let runs = runs(&specs, &selectors);
-        assert_eq!(runs.iter().map(|run| run.end).collect::<Vec<_>>(), ends);
-        assert!(runs.iter().zip(runs.iter().skip(1)).all(|(a, b)| a.end == b.start));
+        (specs, selectors)
+    }
+
+    #[test]
+    fn rules_that_read_themselves_or_later_ones_need_the_evaluation_before() {
+        let reads_back = |rules: &[&str]| {
+            let (specs, selectors) = parsed(rules);
+            super::reads_back(&specs, &selectors)
+        };
+        assert!(!reads_back(&["a: up", "b: a", "!C: a + b"]));
+        assert!(reads_back(&["a: up + (a offset 1m or vector(0))"]));
+        assert!(reads_back(&["a: b", "b: up"]));
+        assert!(reads_back(&["a: ALERTS", "!B: up"]));
+        assert!(!reads_back(&["!B: up", "a: ALERTS"]));
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! What is computed of the past.
+
+use std::sync::Arc;
+
+use model::Timestamp;
+use parking_lot::Mutex;
+use query::{Engine, QueryOptions, Value};
+use rules::{Clock, GroupSpec, RuleSpec};
+
+use crate::world::{BEGIN, MINUTE, SECOND, Server, alert, clock, group, store};
+
+/// What a query yields every ten seconds, up to so long after the begin: values, and where series end.
+fn history(server: &Server, query: &str, until_ms: i64) -> Value {
+    // From a minute on: the first evaluation is up to an interval after the begin.
+    let options = QueryOptions { lookback_delta_ms: Some(35 * SECOND), ..QueryOptions::default() };
+    let (start, end) = (BEGIN + MINUTE, BEGIN + until_ms);
+    Engine::default().range(server.store.as_ref(), query, start, end, 10 * SECOND, &options).unwrap().value
+}
+
+/// The history of a group is what it would have recorded, had it been there.
+#[tokio::test(start_paused = true)]
+async fn history_is_computed_from_stored_data() {
+    let rules = [
+        RuleSpec::recording("job:up", "up > 0"),
+        RuleSpec::recording("n", "count(job:up)"),
+        RuleSpec::recording("late", "sum(up offset 1m)"),
+    ];
+    let hours = 3 * 60 * MINUTE;
+    let history = |server: &Server, query: &str| history(server, query, hours);
+    let live = Server::new(&store(), &clock());
+    live.apply(&[group("g", &rules)]).await;
+    live.pass(hours).await;
+    // As if it had been added later, over the same data; and again, which changes nothing.
+    let now = clock();
+    let late: Clock = Arc::new(move || now() + hours);
+    let later = Server::new(&store(), &late);
+    let spec = GroupSpec { backfill_ms: Some(24 * 60 * MINUTE), ..group("g", &rules) };
+    for _ in 0..2 {
+        later.apply(std::slice::from_ref(&spec)).await;
+        later.pass(10 * MINUTE).await;
+        for query in ["job:up", "n", "late"] {
+            let expected = history(&live, query);
+            assert!(matches!(&expected, Value::Matrix(series) if series.iter().any(|one| one.points.len() > 1000)));
+            assert_eq!(history(&later, query), expected, "{query}");
+        }
+        later.apply(&[]).await;
+    }
+    live.manager.shutdown().await;
+    later.manager.shutdown().await;
+}
+
+/// The samples of the last hour of a metric.
+fn samples(server: &Server, metric: &str) -> usize {
+    samples_at(server, metric, (server.now)())
+}
+
+fn samples_at(server: &Server, metric: &str, ts: Timestamp) -> usize {
+    let query = format!("sum(count_over_time({metric}[1h]))");
+    let result = Engine::default().instant(server.store.as_ref(), &query, ts, &QueryOptions::default());
+    let Value::Vector(found) = result.unwrap().value else { panic!("{query} is no vector") };
+    found.first().map_or(0, |sample| sample.value as usize)
+}
+
+/// Rules of several kinds: a series of `job:up` ends at minute 30, `steps` is of the evaluation before, and two rules write one
+/// metric.
+fn rules() -> [RuleSpec; 6] {
+    [
+        RuleSpec::recording("job:up", "up"),
+        RuleSpec::recording("n", "count(job:up)"),
+        RuleSpec::recording("half", "up{job=\"a\"}"),
+        RuleSpec::recording("half", "up{job=\"b\"}"),
+        RuleSpec::recording("rarely", "up == 0"),
+        RuleSpec::recording("late", "sum(up offset 1m)"),
+    ]
+}
+
+/// A group that reads its own results: the evaluations cannot be computed side by side.
+fn counting() -> [RuleSpec; 2] {
+    [RuleSpec::recording("steps", "steps + seen or vector(1)"), RuleSpec::recording("seen", "count(up)")]
+}
+
+/// Runs two groups for 40 minutes, of which the server is down for some at minute 28.
+async fn with_outage(outage_ms: i64) -> Server {
+    let (store, now) = (store(), clock());
+    let groups = [group("g", &rules()), group("counting", &counting())];
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(28 * MINUTE).await;
+    if outage_ms == 0 {
+        server.pass(12 * MINUTE).await;
+        return server;
+    }
+    server.manager.shutdown().await;
+    server.pass(outage_ms).await;
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(12 * MINUTE - outage_ms).await;
+    server
+}
+
+#[tokio::test(start_paused = true)]
+async fn evaluations_missed_in_a_restart_are_made_up() {
+    let unbroken = with_outage(0).await;
+    // Over before the next slot, after some of them, and behind the end of a series.
+    for outage_ms in [SECOND, 31 * SECOND, 100 * SECOND, 5 * MINUTE, 11 * MINUTE] {
+        let server = with_outage(outage_ms).await;
+        for metric in ["job:up", "n", "half", "rarely", "late", "steps", "seen"] {
+            let expected = history(&unbroken, metric, 40 * MINUTE);
+            assert!(matches!(&expected, Value::Matrix(series) if !series.is_empty()), "{metric}");
+            assert_eq!(history(&server, metric, 40 * MINUTE), expected, "{metric} after {outage_ms} ms");
+            let count = |server: &Server| samples_at(server, metric, BEGIN + 40 * MINUTE);
+            assert_eq!(count(&server), count(&unbroken), "{metric} after {outage_ms} ms");
+        }
+        let evaluated = server.group("g").history(0);
+        let expected = (12 * MINUTE - outage_ms) / (30 * SECOND);
+        assert!((expected..=expected + 1).contains(&(evaluated.len() as i64)), "live ones are the others");
+        assert_eq!(server.counter("prometheus_rule_group_iterations_missed_total"), 0.0);
+        let made_up = server.counter("weft_rule_group_backfilled_iterations_total") as i64 / 2;
+        assert!((made_up - outage_ms / (30 * SECOND)).abs() <= 1, "{made_up} after {outage_ms} ms");
+        server.manager.shutdown().await;
+    }
+    unbroken.manager.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_evaluated_before_is_made_up() {
+    let (store, now) = (store(), clock());
+    let old = RuleSpec::recording("old", "up");
+    let server = Server::new(&store, &now);
+    server.apply(&[group("g", std::slice::from_ref(&old))]).await;
+    server.pass(10 * MINUTE).await;
+    server.manager.shutdown().await;
+    server.pass(5 * MINUTE).await;
+    let server = Server::new(&store, &now);
+    let groups =
+        [group("g", &[old, RuleSpec::recording("new", "up")]), group("other", &[RuleSpec::recording("more", "up")])];
+    server.apply(&groups).await;
+    server.pass(MINUTE).await;
+    assert_eq!(samples(&server, "old"), 2 * 32, "two series, from the begin on");
+    assert_eq!((samples(&server, "new"), samples(&server, "more")), (2 * 2, 2 * 2));
+    server.manager.shutdown().await;
+    // More than an hour is not made up.
+    server.pass(70 * MINUTE).await;
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(MINUTE).await;
+    assert_eq!(samples(&server, "old"), 2, "job b has ended");
+    server.manager.shutdown().await;
+}
+
+/// Another group writes the same metric, and has made up its evaluations first.
+#[tokio::test(start_paused = true)]
+async fn groups_that_write_one_metric_make_up_their_own_evaluations() {
+    let (store, now) = (store(), clock());
+    let groups = ["a", "b"].map(|job| group(job, &[RuleSpec::recording("job:up", &format!("up{{job=\"{job}\"}}"))]));
+    for minutes in [10, 10] {
+        let server = Server::new(&store, &now);
+        server.apply(&groups).await;
+        server.pass(5 * MINUTE).await;
+        server.manager.shutdown().await;
+        server.pass((minutes - 5) * MINUTE).await;
+    }
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(MINUTE).await;
+    for job in ["a", "b"] {
+        assert_eq!(samples(&server, &format!("job:up{{job=\"{job}\"}}")), 42, "{job}");
+    }
+    server.manager.shutdown().await;
+}
+
+/// The state of alerts is restored as of Prometheus: an outage does not count as pending, and nobody hears of what has passed
+/// meanwhile.
+#[tokio::test(start_paused = true)]
+async fn alerts_are_not_made_up() {
+    let (store, now) = (store(), clock());
+    let groups = [group("g", &[alert("Down", "up == 0", 5 * MINUTE), RuleSpec::recording("n", "count(up)")])];
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(9 * MINUTE).await;
+    server.manager.shutdown().await;
+    // Down from minute 10 to 20.
+    server.pass(12 * MINUTE).await;
+    let server = Server::new(&store, &now);
+    server.apply(&groups).await;
+    server.pass(5 * MINUTE).await;
+    assert_eq!(samples(&server, "n"), 52);
+    assert_eq!(samples(&server, "{__name__=~\"ALERTS.*\"}"), 0);
+    assert!(server.take_sent().is_empty());
+    server.manager.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_that_a_stall_has_missed_are_made_up() {
+    let (store, real) = (store(), clock());
+    let shift = Arc::new(Mutex::new(0));
+    let (shifted, by) = (Arc::clone(&real), Arc::clone(&shift));
+    let now: Clock = Arc::new(move || shifted() + *by.lock());
+    let server = Server::new(&store, &now);
+    server.apply(&[group("g", &[RuleSpec::recording("r", "up{job=\"a\"}")])]).await;
+    server.pass(5 * MINUTE).await;
+    *shift.lock() = 20 * MINUTE;
+    server.pass(5 * MINUTE).await;
+    assert_eq!(samples(&server, "r"), 60);
+    assert_eq!(server.counter("prometheus_rule_group_iterations_missed_total"), 40.0);
+    assert_eq!(server.counter("weft_rule_group_backfilled_iterations_total"), 40.0);
+    server.manager.shutdown().await;
+}
