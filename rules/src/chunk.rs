@@ -230,6 +230,41 @@ impl<'a> Chunk<'a> {
         self.context.query_with(prepared, ts, options)
     }
 
+    /// The vectors of a rule, evaluation by evaluation.
+    pub(crate) fn vectors(self, rule: &Rule) -> Result<Vec<Result<Vec<Sample>, EvaluationError>>, EvaluationError> {
+        let prepared = rule.prepared();
+        if !self.group.by_slot {
+            match self.range(&prepared, QueryOptions::default()) {
+                Ok(result) => return Ok(self.transposed(result.series).into_iter().map(Ok).collect()),
+                Err(error) if self.until.has_ended(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let mut vectors = Vec::new();
+        for slot in (self.first.0..=self.last.0).map(Slot) {
+            self.until.check()?;
+            match self.vector(&prepared, self.stored_at(slot)) {
+                Err(error) if !error.is_of_data() => return Err(error),
+                vector => vectors.push(vector),
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn transposed(self, series: Vec<RangeSeries>) -> Vec<Vec<Sample>> {
+        let times: Vec<Timestamp> = (self.first.0..=self.last.0).map(|slot| self.stored_at(Slot(slot))).collect();
+        let mut vectors = vec![Vec::new(); times.len()];
+        for RangeSeries { labels, points, histograms } in series {
+            let floats = points.into_iter().map(|(ts, value)| (ts, value, None));
+            let histograms = histograms.into_iter().map(|(ts, histogram)| (ts, 0.0, Some(histogram)));
+            for (ts, value, histogram) in floats.chain(histograms) {
+                let Ok(i) = times.binary_search(&ts) else { continue };
+                vectors[i].push(Sample { labels: labels.clone(), ts, value, histogram });
+            }
+        }
+        vectors
+    }
+
     /// The series that a query yields. A scalar is a series without labels.
     fn range(self, prepared: &Prepared, options: QueryOptions) -> Result<RangeResult, EvaluationError> {
         self.until.check()?;

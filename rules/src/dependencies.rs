@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use model::Matcher;
 use model::labels::METRIC_NAME;
+use model::{Labels, Matcher};
 
 use crate::spec::RuleSpec;
 
@@ -40,6 +40,22 @@ pub(crate) fn reads_back(rules: &[RuleSpec], selectors: &[Vec<Vec<Matcher>>]) ->
     })
 }
 
+/// The rules that are chosen, and those that they read from directly or through others.
+pub(crate) fn with_sources(rules: &[RuleSpec], selectors: &[Vec<Vec<Matcher>>], is_chosen: &[bool]) -> Vec<bool> {
+    let written: Vec<Written> = rules.iter().map(|rule| std::iter::once(rule).collect()).collect();
+    let mut needed = is_chosen.to_vec();
+    let mut left: Vec<usize> = (0..rules.len()).filter(|i| needed[*i]).collect();
+    while let Some(reader) = left.pop() {
+        for (i, written) in written.iter().enumerate() {
+            if !needed[i] && selectors[reader].iter().any(|selector| written.may_be_read_by(selector)) {
+                needed[i] = true;
+                left.push(i);
+            }
+        }
+    }
+    needed
+}
+
 /// What rules write: names of metrics, and those of alerts.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
@@ -59,6 +75,12 @@ impl Written {
     fn add(&mut self, rule: &RuleSpec) {
         let names = if rule.is_alerting() { &mut self.alerts } else { &mut self.records };
         names.insert(rule.name.clone());
+    }
+
+    /// Is this one of the series?
+    pub(crate) fn has(&self, labels: &Labels) -> bool {
+        let name = labels.name();
+        self.records.contains(name) || ALERT_METRICS.contains(&name) && self.alerts.contains(labels.value(ALERT_NAME))
     }
 
     /// May a selector find some of the series?
@@ -117,6 +139,14 @@ mod tests {
         assert!(reads_back(&["a: b", "b: up"]));
         assert!(reads_back(&["a: ALERTS", "!B: up"]));
         assert!(!reads_back(&["!B: up", "a: ALERTS"]));
+    }
+
+    #[test]
+    fn sources_of_a_rule_are_found_through_others() {
+        let (specs, selectors) = parsed(&["a: up", "b: a", "c: up", "!D: b", "e: d"]);
+        let needed = |chosen: usize| with_sources(&specs, &selectors, &[0, 1, 2, 3, 4].map(|i| i == chosen));
+        assert_eq!(needed(3), [true, true, false, true, false]);
+        assert_eq!(needed(4), [false, false, false, false, true]);
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //!   `rule` state of a rule, `recording` and `alerting` the two kinds, `alert` states of an alert, `restore` those of before a
 //!   restart, `unmatched` why a rule reads nothing, `selector` of what a rule writes · `context` what groups are evaluated
 //!   with · `status` what is said of rules · `metrics` what is counted · `notification` an alert as it is sent · `notifier` queues
-//!   and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `simulation` groups at given
-//!   times, `test_series` samples: both for unit tests.
+//!   and Alertmanagers · `template` Go templates of labels and annotations, `links` links in them · `replay/` dry runs · `simulation` groups at
+//!   given times, `test_series` samples: both for unit tests.
 //! - **Tests**: at the foot of each file; `tests/` runs groups on a paused clock, upstream's recordings, and receivers of alerts.
 
 mod alert;
@@ -33,6 +33,7 @@ mod notification;
 mod notifier;
 mod output;
 mod recording;
+mod replay;
 mod restore;
 mod rule;
 mod selector;
@@ -55,6 +56,7 @@ pub use load::LoadChecks;
 pub use manager::Manager;
 pub use notification::Notification;
 pub use notifier::{Alertmanagers, Notifier, NotifierOptions};
+pub use replay::{Firing, Replay, ReplayOutcome, ReplayedGroup, ReplayedRule};
 pub use rule::Evaluation;
 pub use simulation::Simulation;
 pub use spec::{AlertSpec, GroupSpec, RuleSpec};

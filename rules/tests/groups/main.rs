@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
 mod past;
+mod replay;
 mod world;
 
 use std::sync::Arc;
