@@ -1,6 +1,7 @@
 //! Groups at their intervals, on a paused clock: what is stored, sent and kept over reloads and restarts.
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
+mod large;
 mod past;
 mod replay;
 mod world;

@@ -1,11 +1,13 @@
 //! What is computed of the past.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::Timestamp;
 use parking_lot::Mutex;
+use query::promqltest::SharedStore;
 use query::{Engine, QueryOptions, Value};
-use rules::{Clock, GroupSpec, RuleSpec};
+use rules::{AlertSpec, AlertState, Clock, GroupSpec, RuleSpec};
 
 use crate::world::{BEGIN, MINUTE, SECOND, Server, alert, clock, group, store};
 
@@ -204,5 +206,66 @@ async fn slots_that_a_stall_has_missed_are_made_up() {
     assert_eq!(samples(&server, "r"), 60);
     assert_eq!(server.counter("prometheus_rule_group_iterations_missed_total"), 40.0);
     assert_eq!(server.counter("weft_rule_group_backfilled_iterations_total"), 40.0);
+    server.manager.shutdown().await;
+}
+
+/// Days in which the server is restarted, stands still, and an alert goes through all its states every day: no evaluation of a
+/// recording rule is missing, and nobody hears twice of an alert.
+#[tokio::test(start_paused = true)]
+async fn days_with_restarts_and_stalls() {
+    const HOUR: i64 = 60 * MINUTE;
+    let store = Arc::<SharedStore>::default();
+    store.load("m 1x4500", (BEGIN - MINUTE, MINUTE)).unwrap();
+    // Every day from hour 5 on: 40 minutes, and 20 again after 10.
+    let day = "0x299 1x39 0x9 1x19 0x1069";
+    store.load(&format!("bad {day} {day} {day}"), (BEGIN, MINUTE)).unwrap();
+    let spec = AlertSpec { for_ms: 15 * MINUTE, keep_firing_for_ms: 15 * MINUTE, annotations: Vec::new() };
+    let rules = [
+        RuleSpec { alert: Some(spec), ..RuleSpec::alerting("Bad", "bad > 0") },
+        RuleSpec::recording("n", "count(m)"),
+        RuleSpec::recording("twice", "n + n"),
+        RuleSpec::recording("steps", "last_over_time(steps[6m]) + 1 or vector(1)"),
+    ];
+    let groups = [GroupSpec { interval_ms: 5 * MINUTE, ..group("g", &rules) }];
+    let (real, shift) = (clock(), Arc::new(Mutex::new(0)));
+    let (shifted, by) = (Arc::clone(&real), Arc::clone(&shift));
+    let now: Clock = Arc::new(move || shifted() + *by.lock());
+    let (mut server, mut sent, mut states) = (Server::new(&store, &now), Vec::new(), BTreeSet::new());
+    server.apply(&groups).await;
+    let mut hour = 0;
+    while (now)() < BEGIN + 72 * HOUR {
+        // A restart every nine hours, and a stall every seven.
+        if hour % 9 == 8 {
+            server.manager.shutdown().await;
+            sent.extend(server.take_sent());
+            server.pass([MINUTE, 7 * MINUTE, 23 * MINUTE][hour / 9 % 3]).await;
+            server = Server::new(&store, &now);
+            server.apply(&groups).await;
+        }
+        if hour % 7 == 3 {
+            *shift.lock() += [6 * MINUTE, 31 * MINUTE][hour / 7 % 2];
+        }
+        for _ in 0..12 {
+            server.pass(5 * MINUTE).await;
+            states.extend(server.group("g").rules().next().unwrap().alerts.map(|(state, _)| state));
+        }
+        hour += 1;
+    }
+    sent.extend(server.take_sent());
+    let evaluations = ((now)() - BEGIN) / (5 * MINUTE);
+    for metric in ["n", "twice", "steps"] {
+        let query = format!("count_over_time({metric}[4d])");
+        let (_, count) = server.values(&query, "")[0];
+        assert!((evaluations..=evaluations + 1).contains(&(count as i64)), "{metric}: {count} of {evaluations}");
+    }
+    let (_, steps) = server.values("steps", "")[0];
+    assert!((evaluations..=evaluations + 1).contains(&(steps as i64)), "{steps} of {evaluations}");
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), [AlertState::Inactive, AlertState::Pending, AlertState::Firing]);
+    let fired: BTreeSet<i64> = sent.iter().map(|alert| (alert.starts_at - BEGIN) / HOUR).collect();
+    let begins: BTreeSet<_> = sent.iter().map(|alert| alert.starts_at).collect();
+    assert_eq!((fired.into_iter().collect::<Vec<_>>(), begins.len()), (vec![5, 29, 53], 3), "{begins:?}");
+    let resolved: BTreeSet<_> =
+        sent.iter().filter(|alert| alert.is_resolved_at((now)())).map(|alert| alert.starts_at).collect();
+    assert_eq!(resolved, begins);
     server.manager.shutdown().await;
 }
