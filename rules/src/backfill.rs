@@ -8,26 +8,29 @@
 //! Alerts are left out. ALERTS says what was known and sent, and from ALERTS_FOR_STATE the state of alerts is restored: with
 //! samples of times when nobody evaluated them, an outage would count as pending.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Labels, Timestamp};
-use query::QueryOptions;
+use model::labels::METRIC_NAME;
+use model::sample::is_stale;
+use model::{Batch, Labels, Matcher, QuerierError, ReadHints, Selection, Timestamp};
 
 use crate::backfill_queue::BackfillStatus;
-use crate::chunk::{CHUNK_SLOTS, Chunk, Filled, Until};
+use crate::chunk::{CHUNK_SLOTS, Chunk, Columns, Filled, Until};
 use crate::context::Context;
 use crate::error::EvaluationError;
 use crate::group::{Group, Stopped};
 use crate::metrics::{Counter, Gauge};
 use crate::recording::Recorded;
 use crate::rule::{Kind, Rule};
-use crate::selector::selector;
 use crate::slots::{Slot, Slots};
 
 /// For so long as a chunk took, times this, the next one waits.
 const REST: u32 = 3;
+/// Samples that are stored together: few enough for memory, as those of a chunk of one rule are more only if they fit into a query.
+const STORED_SAMPLES: usize = 100_000;
 /// Evaluations that were missed are made up as far back as this, milliseconds: as far as the state of alerts is restored by
 /// default.
 pub(crate) const MISSED_MAX_MS: i64 = 60 * 60 * 1000;
@@ -39,6 +42,8 @@ pub(crate) struct Backfill {
     begin: Slot,
     next: Slot,
     end: Slot,
+    /// May samples be stored already?
+    may_be_stored: bool,
     rules: Vec<RuleBackfill>,
 }
 
@@ -69,11 +74,11 @@ impl Backfill {
     pub(crate) fn range(group: &Group, slots: Slots, (begin, end): (Timestamp, Slot)) -> Option<Self> {
         let begin = slots.not_before(begin);
         let from = |rule: &Rule| matches!(rule.kind, Kind::Recording(_)).then_some(begin);
-        Self::new(slots, end, group.rules.iter().map(from))
+        Self::new((slots, end), true, group.rules.iter().map(from))
     }
 
-    /// Those between the last one that was stored of a rule and a slot that is evaluated live. Of a rule that has stored nothing
-    /// lately it is not known when it was evaluated.
+    /// Those between the last one that was stored and a slot that is evaluated live. Of a group that has stored nothing lately it is not
+    /// known when it was evaluated.
     pub(crate) fn missed(
         group: &Group,
         context: &Context,
@@ -86,21 +91,22 @@ impl Backfill {
             return Ok(None);
         }
         let chunk = Chunk { context, group, slots, first, last, until: Until { deadline: None, is_stopped } };
-        let mut from = Vec::new();
-        for rule in &group.rules {
-            from.push(match &rule.kind {
-                Kind::Recording(_) => last_stored(chunk, rule)?.map(Slot::next),
-                Kind::Alerting(_) => None,
-            });
-        }
-        Ok(Self::new(slots, end, from.into_iter()))
+        let last = last_stored(chunk)?;
+        // What of a group is stored last says for all its rules how far it was evaluated, but for a rule that would have gone on.
+        let of_group = last.iter().flatten().map(|last| last.slot).max();
+        let from = last.iter().zip(&group.rules).map(|(last, rule)| match (&rule.kind, last) {
+            (Kind::Alerting(_), _) => None,
+            (Kind::Recording(_), Some(last)) if last.yields => Some(last.slot.next()),
+            (Kind::Recording(_), _) => of_group.map(Slot::next),
+        });
+        Ok(Self::new((slots, end), false, from))
     }
 
     /// `from` says for each rule where it begins.
-    fn new(slots: Slots, end: Slot, from: impl Iterator<Item = Option<Slot>>) -> Option<Self> {
+    fn new((slots, end): (Slots, Slot), may_be_stored: bool, from: impl Iterator<Item = Option<Slot>>) -> Option<Self> {
         let rules: Vec<_> = from.map(|from| RuleBackfill { from, alive: None, failure: None }).collect();
         let begin = rules.iter().filter_map(|rule| rule.from).min().filter(|begin| *begin < end)?;
-        Some(Self { slots, begin, next: begin, end, rules })
+        Some(Self { slots, begin, next: begin, end, may_be_stored, rules })
     }
 
     /// Computes the next chunk.
@@ -120,31 +126,70 @@ impl Backfill {
 
     /// Fills a chunk of all rules; what fails of a rule is noted. An error says that it was interrupted.
     fn fill(&mut self, chunk: Chunk<'_>) -> Result<(), EvaluationError> {
-        let group = chunk.group;
         // Before anything is stored: several rules of a group may write one metric.
-        let mut missing = Vec::with_capacity(self.rules.len());
-        for (state, rule) in self.rules.iter().zip(&group.rules) {
-            let first = state.from.map(|from| from.max(chunk.first)).filter(|first| *first <= chunk.last);
-            missing.push(match first {
-                Some(first) => Chunk { first, ..chunk }.missing(&rule.spec),
-                None => Ok(None),
-            });
-        }
-        for ((state, rule), missing) in self.rules.iter_mut().zip(&group.rules).zip(missing) {
-            let Kind::Recording(recorded) = &rule.kind else { continue };
-            let filled = match missing {
-                Ok(None) => continue,
-                Ok(Some(missing)) => state.fill(missing, (rule, recorded)),
-                Err(error) => Err(error),
-            };
-            match filled {
-                Err(error) if chunk.until.has_ended(&error) => return Err(error),
-                Err(error) => state.failed(group, rule, &error),
-                Ok(Some(error)) => state.failed(group, rule, &error),
-                Ok(None) => {}
-            }
+        let missing: Vec<_> =
+            self.rules.iter().zip(&chunk.group.rules).map(|(state, rule)| self.missing(chunk, state, rule)).collect();
+        let mut missing = missing.into_iter();
+        for run in &chunk.group.runs {
+            self.fill_run(chunk, (run.clone(), &mut missing))?;
         }
         Ok(())
+    }
+
+    /// What of a chunk is to be computed of a rule.
+    fn missing<'a>(
+        &self,
+        chunk: Chunk<'a>,
+        state: &RuleBackfill,
+        rule: &Rule,
+    ) -> Result<Option<Chunk<'a>>, EvaluationError> {
+        let first = state.from.map(|from| from.max(chunk.first)).filter(|first| *first <= chunk.last);
+        let Some(first) = first else { return Ok(None) };
+        let missing = Chunk { first, ..chunk };
+        if self.may_be_stored { missing.missing(&rule.spec) } else { Ok(Some(missing)) }
+    }
+
+    /// Fills a chunk of rules of which none reads what another one writes, and stores what they yield together.
+    fn fill_run<'a>(
+        &mut self,
+        chunk: Chunk<'a>,
+        (run, missing): (Range<usize>, &mut impl Iterator<Item = Result<Option<Chunk<'a>>, EvaluationError>>),
+    ) -> Result<(), EvaluationError> {
+        let group = chunk.group;
+        let (mut series, mut samples, mut end) = (Vec::new(), 0, Ok(()));
+        for (i, missing) in run.clone().zip(missing) {
+            let (state, rule) = (&mut self.rules[i], &group.rules[i]);
+            let Kind::Recording(recorded) = &rule.kind else { continue };
+            let filled =
+                missing.and_then(|missing| missing.map(|missing| state.fill(missing, (rule, recorded))).transpose());
+            match filled {
+                Ok(None) => {}
+                Ok(Some(filled)) => {
+                    filled.failure.iter().for_each(|error| state.failed(group, rule, error));
+                    samples += filled.series.iter().map(Columns::len).sum::<usize>();
+                    series.extend(filled.series);
+                }
+                Err(error) if chunk.until.has_ended(&error) => {
+                    end = Err(error);
+                    break;
+                }
+                Err(error) => state.failed(group, rule, &error),
+            }
+            if samples >= STORED_SAMPLES {
+                self.store(chunk, run.clone(), &std::mem::take(&mut series));
+                samples = 0;
+            }
+        }
+        self.store(chunk, run, &series);
+        end
+    }
+
+    fn store(&mut self, chunk: Chunk<'_>, run: Range<usize>, series: &[Columns]) {
+        if let Err(error) = chunk.store(series) {
+            for i in run {
+                self.rules[i].failed(chunk.group, &chunk.group.rules[i], &error);
+            }
+        }
     }
 
     /// Live evaluation goes on from here: it marks those series stale that it does not yield any more.
@@ -173,13 +218,13 @@ impl Backfill {
 }
 
 impl RuleBackfill {
-    /// Fills a chunk; why an evaluation of it failed, if one did.
-    fn fill(&mut self, chunk: Chunk<'_>, rule: (&Rule, &Recorded)) -> Result<Option<EvaluationError>, EvaluationError> {
+    /// Fills a chunk; the series of its last evaluation are kept for the next one.
+    fn fill(&mut self, chunk: Chunk<'_>, rule: (&Rule, &Recorded)) -> Result<Filled, EvaluationError> {
         let before = Slot(chunk.first.0 - 1);
         let alive = self.alive.take().filter(|(slot, _)| *slot == before).map(|(_, alive)| alive);
-        let Filled { alive, failure, .. } = chunk.fill(rule, alive)?;
-        self.alive = Some((chunk.last, alive));
-        Ok(failure)
+        let mut filled = chunk.fill(rule, alive)?;
+        self.alive = Some((chunk.last, std::mem::take(&mut filled.alive)));
+        Ok(filled)
     }
 
     /// Notes why it failed; logged once for each reason.
@@ -193,31 +238,61 @@ impl RuleBackfill {
     }
 }
 
-/// The last evaluation of a chunk of which a rule has stored samples.
-fn last_stored(chunk: Chunk<'_>, rule: &Rule) -> Result<Option<Slot>, EvaluationError> {
-    let (first, last) = (chunk.stored_at(chunk.first), chunk.stored_at(chunk.last));
-    let query = chunk
-        .context
-        .prepare(&format!("max(timestamp({}))", selector(&rule.spec.name, rule.spec.constant_labels())))?;
-    let options = QueryOptions {
-        lookback_delta_ms: Some(last.saturating_since(first).saturating_add(1)),
-        ..QueryOptions::default()
-    };
-    let newest = chunk.context.query_with(&query, last, options)?;
-    let Some(newest) = newest.first() else { return Ok(None) };
-    let newest = Timestamp((newest.value * 1000.0).round() as i64);
-    if let Some(slot) = chunk.slot_of(newest) {
-        return Ok(Some(slot));
+/// The last evaluation of which a rule has stored something.
+#[derive(Clone, Copy, Debug)]
+struct LastStored {
+    slot: Slot,
+    /// Did it yield something? Then the next evaluation would have left a trace: samples again, or stale markers.
+    yields: bool,
+}
+
+/// The last evaluation of a chunk of which each recording rule has stored samples, or stale markers.
+fn last_stored(chunk: Chunk<'_>) -> Result<Vec<Option<LastStored>>, EvaluationError> {
+    let rules = &chunk.group.rules;
+    let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| matches!(rule.kind, Kind::Recording(_))) {
+        by_name.entry(&rule.spec.name).or_default().push(i);
     }
-    // It is of another group that writes the same metric.
-    Ok(chunk.known(&rule.spec)?.last().and_then(|ts| chunk.slot_of(*ts)))
+    let mut last: Vec<Option<LastStored>> = vec![None; rules.len()];
+    if by_name.is_empty() {
+        return Ok(last);
+    }
+    // One selection for the group: all rules write to one source, whose rows would be read for each of them.
+    let matchers = [Matcher::any_of(METRIC_NAME, by_name.keys().map(|name| (*name).to_owned()))];
+    let (start, end) = (chunk.stored_at(chunk.first), chunk.stored_at(chunk.last));
+    let mut see = |batch: Batch| {
+        chunk.until.check().map_err(|_| QuerierError::Stopped)?;
+        for column in &batch.columns {
+            let newest = batch.timestamps.iter().enumerate().rev().find(|(i, _)| column.is_present(*i));
+            // That of a group that writes the same metric is at another time.
+            let Some((at, slot)) = newest.and_then(|(at, ts)| Some((at, chunk.slot_of(*ts)?))) else { continue };
+            let yields = !is_stale(column.values[at]) || column.histograms.iter().any(|(i, _)| *i as usize == at);
+            let labels = batch.labels(column);
+            for i in by_name.get(labels.name()).into_iter().flatten() {
+                let mut constant = rules[*i].spec.constant_labels();
+                if constant.all(|(name, value)| labels.value(name) == value) {
+                    let yields = yields || last[*i].is_some_and(|last| last.slot == slot && last.yields);
+                    if last[*i].is_none_or(|last| last.slot <= slot) {
+                        last[*i] = Some(LastStored { slot, yields });
+                    }
+                }
+            }
+        }
+        Ok(())
+    };
+    let selection = Selection { start, end, matchers: &matchers };
+    match chunk.context.querier.select(&selection, &ReadHints::NEWEST, &mut see) {
+        Ok(()) => Ok(last),
+        Err(QuerierError::Stopped) => Err(query::Error::Canceled.into()),
+        Err(error) => Err(query::Error::Store(error).into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use prometheus::Registry;
     use query::promqltest::SharedStore;
-    use query::{Engine, EngineOptions, MemoryPool, Value};
+    use query::{Engine, EngineOptions, MemoryPool, QueryOptions, Value};
 
     use super::*;
     use crate::context::tests::context;

@@ -62,6 +62,8 @@ pub(crate) struct Filled {
     pub(crate) failed: u64,
     /// Why the last one of them did.
     pub(crate) failure: Option<EvaluationError>,
+    /// What is still to be stored.
+    pub(crate) series: Vec<Columns>,
 }
 
 impl Filled {
@@ -106,56 +108,64 @@ impl<'a> Chunk<'a> {
 
     /// The times of evaluations of which a recording rule has samples. Those of groups that write the same metric are at other
     /// times.
-    pub(crate) fn known(self, rule: &RuleSpec) -> Result<BTreeSet<Timestamp>, EvaluationError> {
+    fn known(self, rule: &RuleSpec) -> Result<BTreeSet<Timestamp>, EvaluationError> {
         let prepared = self.context.prepare(&format!("count({})", selector(&rule.name, rule.constant_labels())))?;
         let options = QueryOptions { lookback_delta_ms: Some(EXACT_MS), ..QueryOptions::default() };
         let found = self.range(&prepared, options)?;
         Ok(found.series.iter().flat_map(|series| &series.points).map(|(ts, _)| *ts).collect())
     }
 
-    /// Evaluates a recording rule, and stores what it yields and the stale markers of what is gone. `before` are the series
-    /// of the evaluation before the first one, where they are known.
+    /// Evaluates a recording rule: what it yields, with stale markers of what is gone. `before` are the series of the evaluation
+    /// before the first one, where they are known.
     pub(crate) fn fill(
         self,
         (rule, recorded): (&Rule, &Recorded),
         before: Option<HashSet<Labels>>,
     ) -> Result<Filled, EvaluationError> {
         let prepared = rule.prepared();
-        let before = before.map_or_else(|| self.alive_before((&prepared, recorded)), Ok)?;
         if !self.group.by_slot {
-            match self.fill_by_range((&prepared, recorded), &before) {
+            match self.fill_by_range((&prepared, recorded), before.as_ref()) {
                 Ok(filled) => return Ok(filled),
                 Err(error) if self.until.has_ended(&error) => return Err(error),
                 Err(_) => {}
             }
         }
+        let before = before.map_or_else(|| self.alive_before((&prepared, recorded)), Ok)?;
         self.fill_by_slot((&prepared, recorded), before)
     }
 
     fn fill_by_range(
         self,
         (prepared, recorded): (&Prepared, &Recorded),
-        before: &HashSet<Labels>,
+        before: Option<&HashSet<Labels>>,
     ) -> Result<Filled, EvaluationError> {
-        let result = self.range(prepared, QueryOptions::default())?;
+        // One more evaluation tells what was there before.
+        let asked = if before.is_some() { self } else { Self { first: Slot(self.first.0 - 1), ..self } };
+        let result = asked.range(prepared, QueryOptions::default())?;
         let mut all: BTreeMap<Labels, Points> = BTreeMap::new();
         for series in result.series {
             // Two series of the result may be one that is recorded, if they are never there at the same time.
             all.entry(recorded.labels(&series.labels)).or_default().add(series)?;
         }
-        self.check_limit(&all)?;
         let (first, last, step_ms) = self.times();
+        let mut gone: Vec<Labels> = before.into_iter().flatten().cloned().collect();
+        for (labels, points) in &mut all {
+            if points.0.first_key_value().is_some_and(|(ts, _)| *ts < first) {
+                points.0.pop_first();
+                gone.push(labels.clone());
+            }
+        }
+        self.check_limit(&all)?;
         let alive = all.iter().filter(|(_, points)| points.0.contains_key(&last)).map(|(labels, _)| labels.clone());
         let samples: usize = all.values().map(|points| points.0.len()).sum();
         let filled = Filled { alive: alive.collect(), samples: samples as u64, ..Filled::default() };
         for points in all.values_mut() {
             points.end_with_markers((last, step_ms));
         }
-        for labels in before {
-            all.entry(labels.clone()).or_default().0.entry(first).or_insert_with(marker);
+        for labels in gone {
+            all.entry(labels).or_default().0.entry(first).or_insert_with(marker);
         }
-        self.store(all)?;
-        Ok(filled)
+        Ok(Filled { series: columns(all), ..filled })
     }
 
     /// Does each evaluation stay within the limit of the group?
@@ -203,7 +213,8 @@ impl<'a> Chunk<'a> {
                 let value = if histogram.is_some() { histogram_mark() } else { value };
                 all.entry(labels).or_default().0.insert(ts, (value, histogram));
             }
-            self.store(all)?;
+            // At once: all of them may be more than there is memory for.
+            self.store(&columns(all))?;
         }
         Ok(filled)
     }
@@ -294,9 +305,8 @@ impl<'a> Chunk<'a> {
     }
 
     /// Stores what is not there yet.
-    fn store(self, all: BTreeMap<Labels, Points>) -> Result<(), EvaluationError> {
-        let columns: Vec<Columns> = all.into_iter().map(|(labels, points)| points.into_columns(labels)).collect();
-        let series: Vec<SeriesSamples<'_>> = columns.iter().map(Columns::as_series).collect();
+    pub(crate) fn store(self, series: &[Columns]) -> Result<(), EvaluationError> {
+        let series: Vec<SeriesSamples<'_>> = series.iter().map(Columns::as_series).collect();
         if series.is_empty() {
             return Ok(());
         }
@@ -304,6 +314,11 @@ impl<'a> Chunk<'a> {
         self.context.appender.append_series(&batch)?;
         Ok(())
     }
+}
+
+fn columns(all: BTreeMap<Labels, Points>) -> Vec<Columns> {
+    let all = all.into_iter().filter(|(_, points)| !points.0.is_empty());
+    all.map(|(labels, points)| points.into_columns(labels)).collect()
 }
 
 type Point = (f64, Option<Arc<Histogram>>);
@@ -353,7 +368,8 @@ impl Points {
 }
 
 /// A series as an appender takes it.
-struct Columns {
+#[derive(Debug)]
+pub(crate) struct Columns {
     labels: Labels,
     timestamps: Vec<Timestamp>,
     values: Vec<f64>,
@@ -361,6 +377,11 @@ struct Columns {
 }
 
 impl Columns {
+    /// How many samples there are.
+    pub(crate) fn len(&self) -> usize {
+        self.timestamps.len()
+    }
+
     fn as_series(&self) -> SeriesSamples<'_> {
         let histograms = &self.histograms;
         SeriesSamples { histograms, ..SeriesSamples::floats(&self.labels, &self.timestamps, &self.values) }

@@ -36,7 +36,7 @@ pub struct Group {
     pub(crate) key: String,
     pub(crate) rules: Vec<Rule>,
     /// Rules of which none reads what another one before it in the run writes.
-    runs: Vec<Range<usize>>,
+    pub(crate) runs: Vec<Range<usize>>,
     /// Whether times that are over are evaluated one by one: their results depend on each other, or on begin and end of a query.
     pub(crate) by_slot: bool,
     pub(crate) backfills: BackfillQueue,

@@ -218,6 +218,7 @@ impl Run<'_> {
 
     fn record(chunk: Chunk<'_>, rule: (&Rule, &Recorded), run: &mut RuleRun) -> Result<(), EvaluationError> {
         let filled = chunk.fill(rule, Some(std::mem::take(&mut run.alive)))?;
+        chunk.store(&filled.series)?;
         run.alive = filled.alive;
         run.samples += filled.samples;
         run.failed += filled.failed;
