@@ -1,4 +1,4 @@
-//! Recording rules for times that are over: the history of groups with `backfill`, what `/api/v1/rules/backfill` asks for, and
+//! Recording rules for times that are over: the history of groups with `backfill`, ranges of time that are asked for, and
 //! evaluations that were missed, in a restart for instance.
 //!
 //! Chunk by chunk, oldest first and in the order of the rules, so that a rule reads what an earlier one has recorded. What is
@@ -114,9 +114,8 @@ impl Backfill {
         let begun = Instant::now();
         let last = Slot(self.end.0.min(self.next.0 + if group.by_slot { 1 } else { CHUNK_SLOTS }) - 1);
         let chunk = Chunk { context, group, slots: self.slots, first: self.next, last, until };
-        match self.fill(chunk) {
-            Ok(()) => {}
-            Err(_) => return Step::Interrupted,
+        if self.fill(chunk).is_err() {
+            return Step::Interrupted;
         }
         group.metrics.add(Counter::Backfilled, &group.key, u64::try_from(last.0 + 1 - self.next.0).unwrap_or(0));
         self.next = last.next();

@@ -270,3 +270,31 @@ async fn days_with_restarts_and_stalls() {
     assert_eq!(resolved, begins);
     server.manager.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_is_asked_for_is_computed_through_a_reload() {
+    let hours = 180 * MINUTE;
+    let real = clock();
+    let now: Clock = Arc::new(move || real() + hours);
+    let server = Server::new(&store(), &now);
+    let groups = |rules: &[RuleSpec]| [group("g", rules)];
+    let [up, n, ..] = rules();
+    server.apply(&groups(std::slice::from_ref(&up))).await;
+    assert_eq!(server.group("g").backfill(), None);
+    assert!(server.manager.backfill(&server.group("g"), BEGIN, Some(BEGIN + 120 * MINUTE)));
+    assert_eq!(server.group("g").backfill().unwrap().1, 1);
+    // It has begun at most; the group that replaces this one goes on, with a rule more.
+    server.apply(&groups(&[up, n])).await;
+    server.pass(10 * MINUTE).await;
+    let (status, left) = server.group("g").backfill().unwrap();
+    let status = status.unwrap();
+    assert_eq!((left, status.evaluations, status.failures), (0, status.evaluations_total, Vec::new()));
+    for metric in ["job:up{job=\"a\"}", "n"] {
+        let counts = [60, 120, 180].map(|minute| samples_at(&server, metric, BEGIN + minute * MINUTE));
+        assert_eq!(counts, [120, 120, 0], "{metric}: an hour each, and nothing behind the end");
+    }
+    // Requests that wait are bounded.
+    let asked = (0..40).filter(|i| server.manager.backfill(&server.group("g"), BEGIN + *i, None)).count();
+    assert!((16..=17).contains(&asked), "{asked}");
+    server.manager.shutdown().await;
+}
