@@ -8,7 +8,7 @@
 //!   `relabel` rules on a label set · `appender`, `series_appender`, `querier` the contracts · `source_labels` which
 //!   labels are a source's · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
-//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `letter` which
+//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers, `quote` of strings · `letter` which
 //!   characters are letters · `time` points in time, the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
@@ -22,6 +22,7 @@ pub mod labels;
 pub mod letter;
 pub mod matcher;
 pub mod querier;
+pub mod quote;
 pub mod regex;
 pub mod relabel;
 pub mod sample;

@@ -69,6 +69,12 @@ impl Prepared {
         &self.text
     }
 
+    /// Does its value at a time depend on where the range of times begins and ends, or on the step?
+    #[must_use]
+    pub fn depends_on_range(&self) -> bool {
+        matches!(self.planned, Planned::Unresolved(_))
+    }
+
     /// Its value at a time.
     ///
     /// # Errors

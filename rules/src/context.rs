@@ -114,3 +114,25 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use query::promqltest::SharedStore;
+
+    use super::*;
+
+    /// The context of a store.
+    pub(crate) fn context(store: &Arc<SharedStore>) -> Context {
+        Context {
+            engine: Arc::default(),
+            querier: Arc::<SharedStore>::clone(store),
+            appender: Arc::<SharedStore>::clone(store),
+            notify: Arc::new(|_| {}),
+            external_labels: Labels::empty(),
+            external_url: "".into(),
+            query_offset_ms: 0,
+            wanted: None,
+            options: Options::default(),
+        }
+    }
+}

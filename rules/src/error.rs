@@ -46,6 +46,12 @@ pub enum EvaluationError {
 }
 
 impl EvaluationError {
+    /// Does it depend on the time of the evaluation, so that another time may do?
+    pub(crate) fn is_of_data(&self) -> bool {
+        let of_query = matches!(self, Self::Query(query::Error::Execution(_)));
+        of_query || matches!(self, Self::SameSeries | Self::SameAlert | Self::Limit { .. } | Self::Histogram(_))
+    }
+
     /// Did the server end meanwhile?
     pub(crate) fn is_canceled(&self) -> bool {
         matches!(self, Self::Query(query::Error::Canceled))

@@ -11,8 +11,9 @@ use model::{Labels, QuerierError, SeriesMemo, Timestamp};
 use parking_lot::Mutex;
 
 use crate::alerting::At;
+use crate::backfill_queue::{BackfillQueue, BackfillStatus};
 use crate::context::Context;
-use crate::dependencies::runs;
+use crate::dependencies::{reads_back, runs};
 use crate::error::EvaluationError;
 use crate::links::table_link;
 use crate::metrics::{Counter, Gauge, Metrics};
@@ -35,8 +36,11 @@ pub struct Group {
     pub(crate) key: String,
     pub(crate) rules: Vec<Rule>,
     /// Rules of which none reads what another one before it in the run writes.
-    runs: Vec<Run>,
-    metrics: Metrics,
+    pub(crate) runs: Vec<Run>,
+    /// Whether times that are over are evaluated one by one: their results depend on each other, or on begin and end of a query.
+    pub(crate) by_slot: bool,
+    pub(crate) backfills: BackfillQueue,
+    pub(crate) metrics: Metrics,
     state: Mutex<GroupState>,
     /// Where the state of alerts is to be restored, it is after the second evaluation.
     to_restore: AtomicBool,
@@ -57,8 +61,8 @@ struct GroupState {
 }
 
 /// Rules that are stored together.
-struct Run {
-    rules: Range<usize>,
+pub(crate) struct Run {
+    pub(crate) rules: Range<usize>,
     /// They mostly write the same series each time.
     memo: SeriesMemo,
 }
@@ -85,13 +89,16 @@ impl Group {
         let selectors = rules.iter().map(|rule| rule.selectors(context)).collect::<Result<Vec<_>, _>>()?;
         let runs = runs(&spec.rules, &selectors);
         let runs = runs.into_iter().map(|rules| Run { rules, memo: SeriesMemo::default() }).collect();
+        let by_slot =
+            reads_back(&spec.rules, &selectors) || rules.iter().any(|rule| rule.prepared().depends_on_range());
         rules.iter().filter_map(Rule::alerts).for_each(|alerts| alerts.set_restored(!to_restore));
         let key = spec.key();
         metrics.begin(&key);
         metrics.set(Gauge::Rules, &key, rules.len() as f64);
         metrics.set(Gauge::Interval, &key, spec.interval_ms as f64 / 1000.0);
         let to_restore = AtomicBool::new(to_restore);
-        Ok(Self { spec, key, rules, runs, metrics, state: Mutex::default(), to_restore })
+        let (backfills, state) = Default::default();
+        Ok(Self { spec, key, rules, runs, by_slot, backfills, metrics, state, to_restore })
     }
 
     /// Evaluates all rules for a time, stores what they yield and hands over alerts. Ends after
@@ -245,7 +252,7 @@ impl Group {
         }
         drop(current);
         let outputs = || yielded.iter().flat_map(|yielded| &yielded.outputs);
-        let stored = store::append(context.appender.as_ref(), (outputs(), memo), &gone, ts);
+        let stored = store::append(context.appender.as_ref(), (outputs(), Some(memo)), &gone, ts);
         match stored {
             Ok(Stored::All) => yielded.into_iter().for_each(|yielded| self.stored(yielded)),
             // Whose samples these were, only one rule at a time can tell; what is stored already counts as stored again.
@@ -292,9 +299,7 @@ impl Group {
         if stale.is_empty() {
             return;
         }
-        if let Err(error) =
-            store::append(context.appender.as_ref(), (std::iter::empty(), &SeriesMemo::default()), &stale, ts)
-        {
+        if let Err(error) = store::append(context.appender.as_ref(), (std::iter::empty(), None), &stale, ts) {
             let (file, group) = (&self.spec.file, &self.spec.name);
             tracing::warn!(
                 file,
@@ -327,6 +332,7 @@ impl Group {
                 rule.take_over(old);
             }
         }
+        self.backfills.take_over(&from.backfills);
         let to_restore = from.to_restore.load(Ordering::Acquire);
         self.to_restore.store(to_restore, Ordering::Release);
         // A rule that is new in a group still to be restored waits with the others.
@@ -379,6 +385,12 @@ impl Group {
     #[must_use]
     pub fn history(&self, rule: usize) -> Vec<Evaluation> {
         self.rules.get(rule).map(|rule| rule.state.lock().history.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// How far the computation of its past is, and how many ranges of time are not complete; `None` where nothing was to be computed.
+    #[must_use]
+    pub fn backfill(&self) -> Option<(Option<BackfillStatus>, usize)> {
+        self.backfills.status()
     }
 
     /// Is the state of alerts still to be restored?

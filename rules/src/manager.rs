@@ -10,30 +10,21 @@ use futures::future::join_all;
 use model::{QuerierError, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::backfill::Backfill;
 use crate::context::Context;
 use crate::error::EvaluationError;
 use crate::group::Group;
+use crate::group_task::{Clock, Shared, run};
 use crate::metrics::Metrics;
-use crate::restore::restore;
-use crate::slots::{Slot, Slots};
 use crate::spec::GroupSpec;
 use crate::unmatched::UnmatchedSelector;
 
-/// Groups that are evaluated at once: more than there are cores, as some wait for the disk.
-const GROUPS_AT_ONCE_MIN: usize = 8;
-/// The longest sleep: a clock that is set is noticed after it.
-const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// The series of a group that was removed are marked stale after so many intervals. By then a group that was renamed has been
 /// evaluated, and what it continues is not marked.
 const MARKED_AFTER_INTERVALS: u32 = 2;
-
-/// The wall clock.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The groups that run.
 pub struct Manager {
@@ -47,16 +38,6 @@ pub struct Manager {
     restores: AtomicBool,
     /// Are groups still to come that ran before the server was restarted?
     starting: AtomicBool,
-}
-
-/// What the tasks of all groups share.
-struct Shared {
-    context: RwLock<Arc<Context>>,
-    metrics: Metrics,
-    at_once: Semaphore,
-    now: Clock,
-    /// Cancelled when the server ends.
-    stop: CancellationToken,
 }
 
 /// A group and its task.
@@ -79,14 +60,7 @@ impl Manager {
     /// # Errors
     /// When a metric is registered already.
     pub fn new(context: Context, registry: &Registry, now: Clock) -> Result<Self, prometheus::Error> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = Shared {
-            context: RwLock::new(Arc::new(context)),
-            metrics: Metrics::new(registry)?,
-            at_once: Semaphore::new(GROUPS_AT_ONCE_MIN.max(2 * cores)),
-            now,
-            stop: CancellationToken::new(),
-        };
+        let shared = Shared::new(context, Metrics::new(registry)?, now);
         Ok(Self {
             shared: Arc::new(shared),
             groups: AsyncMutex::default(),
@@ -164,6 +138,13 @@ impl Manager {
         group.unmatched(rule, &context, (self.shared.now)())
     }
 
+    /// Computes the recording rules of a group for a range of time that is over, in idle time; without an end up to now. `false`
+    /// where too many such ranges wait.
+    #[must_use]
+    pub fn backfill(&self, group: &Group, start: Timestamp, end: Option<Timestamp>) -> bool {
+        group.backfills.push((start, end))
+    }
+
     /// Ends all groups, after the rule that each is evaluating.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
@@ -205,83 +186,5 @@ impl Manager {
         // Those that have ended are let go of here: groups come and go.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
-    }
-}
-
-impl Shared {
-    /// Does something that blocks, when it is its turn. `None` if it panicked.
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Option<T> {
-        // The semaphore is never closed.
-        let _turn = self.at_once.acquire().await.ok()?;
-        let context = Arc::clone(&self.context.read());
-        let done = tokio::task::spawn_blocking(move || work(&context)).await;
-        done.inspect_err(|error| tracing::error!(%error, "the evaluation of a rule group panicked")).ok()
-    }
-
-    /// Waits until the wall clock shows a time; `false` when told to stop.
-    async fn wait_until(&self, time: Timestamp, stop: &CancellationToken) -> bool {
-        let left = time.saturating_since((self.now)());
-        let Ok(left) = u64::try_from(left) else { return !stop.is_cancelled() };
-        let left = Duration::from_millis(left).min(SLEEP_MAX);
-        tokio::select! {
-            () = stop.cancelled() => false,
-            () = tokio::time::sleep(left) => true,
-        }
-    }
-}
-
-/// Runs a group: backfills it, and evaluates it in every slot.
-async fn run(shared: &Shared, group: &Arc<Group>, stop: &CancellationToken) {
-    let slots = Slots::new((&group.spec().file, &group.spec().name), group.spec().interval_ms);
-    let next = slots.at((shared.now)()).next();
-    let backfill = backfill(shared, group, Backfill::new(group, slots, next), stop);
-    let evaluations = evaluate(shared, group, (slots, next), stop);
-    tokio::join!(backfill, evaluations);
-}
-
-/// Computes the history of a group's recording rules, with pauses.
-async fn backfill(shared: &Shared, group: &Arc<Group>, backfill: Option<Backfill>, stop: &CancellationToken) {
-    let Some(mut backfill) = backfill else { return };
-    loop {
-        let (filled, stopped) = (Arc::clone(group), stop.clone());
-        let work = move |context: &Context| {
-            let rest = backfill.step(&filled, context, &|| stopped.is_cancelled());
-            (backfill, rest)
-        };
-        let Some((after, Some(rest))) = shared.work(work).await else { break };
-        backfill = after;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(rest) => {}
-        }
-    }
-    if !stop.is_cancelled() {
-        let (file, group) = (&group.spec().file, &group.spec().name);
-        tracing::info!(file, group, "the history of the recording rules is complete");
-    }
-}
-
-/// Evaluates a group in every slot. Slots that a slow evaluation has missed are counted, and skipped.
-async fn evaluate(shared: &Shared, group: &Arc<Group>, (slots, mut next): (Slots, Slot), stop: &CancellationToken) {
-    let mut evaluations = 0u64;
-    while shared.wait_until(slots.time(next), stop).await {
-        let current = slots.at((shared.now)());
-        // The clock was set back: the next slot is that of the new time.
-        next = next.min(current.next());
-        if current < next {
-            continue;
-        }
-        // It was late for this one.
-        group.missed(current.missed_since(next) + u64::from(current > next));
-        let (ts, evaluated) = (slots.time(current), Arc::clone(group));
-        let stopped = stop.clone();
-        shared.work(move |context| evaluated.evaluate(context, ts, &|| stopped.is_cancelled())).await;
-        evaluations += 1;
-        // What alerts depend on may not have been scraped, or recorded, before the first evaluation.
-        if evaluations == 2 && group.is_to_be_restored() {
-            let (restored, now) = (Arc::clone(group), (shared.now)());
-            shared.work(move |context| restore(&restored, context, now)).await;
-        }
-        next = current.next();
     }
 }

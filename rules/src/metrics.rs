@@ -10,8 +10,8 @@ pub(crate) struct Metrics {
     pub(crate) iteration_duration: Histogram,
     pub(crate) expansions: IntCounter,
     pub(crate) failed_expansions: IntCounter,
-    counters: [IntCounterVec; 4],
-    gauges: [GaugeVec; 8],
+    counters: [IntCounterVec; 5],
+    gauges: [GaugeVec; 9],
 }
 
 /// Counters of a group.
@@ -21,6 +21,7 @@ pub(crate) enum Counter {
     Scheduled,
     Evaluations,
     Failures,
+    Backfilled,
 }
 
 /// Gauges of a group.
@@ -34,9 +35,10 @@ pub(crate) enum Gauge {
     Rules,
     Samples,
     Unmatched,
+    BackfillRemaining,
 }
 
-const COUNTERS: [(&str, &str); 4] = [
+const COUNTERS: [(&str, &str); 5] = [
     (
         "prometheus_rule_group_iterations_missed_total",
         "Evaluations of a group that were missed because it was too slow.",
@@ -47,9 +49,13 @@ const COUNTERS: [(&str, &str); 4] = [
     ),
     ("prometheus_rule_evaluations_total", "Evaluations of rules."),
     ("prometheus_rule_evaluation_failures_total", "Evaluations of rules that failed."),
+    (
+        "weft_rule_group_backfilled_iterations_total",
+        "Evaluations of a group's recording rules that were computed afterwards: history, and those that were missed.",
+    ),
 ];
 
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 9] = [
     ("prometheus_rule_group_interval_seconds", "The interval of a group."),
     ("prometheus_rule_group_last_evaluation_timestamp_seconds", "When a group was last evaluated."),
     ("prometheus_rule_group_last_duration_seconds", "How long the last evaluation of a group took."),
@@ -64,6 +70,10 @@ const GAUGES: [(&str, &str); 8] = [
     ("prometheus_rule_group_rules", "Rules of a group."),
     ("prometheus_rule_group_last_evaluation_samples", "Samples that the last evaluation of a group returned."),
     ("weft_rule_group_unmatched_rules", "Rules of a group with a selector that has matched no series for a day."),
+    (
+        "weft_rule_group_backfill_remaining_iterations",
+        "Evaluations of a group's recording rules that are still to be computed afterwards.",
+    ),
 ];
 
 const LABELS: [&str; 1] = ["rule_group"];
@@ -77,8 +87,8 @@ impl Metrics {
         let counter = |(name, help): (&str, &str)| added(registry, IntCounterVec::new(Opts::new(name, help), &LABELS)?);
         let gauge = |(name, help): (&str, &str)| added(registry, GaugeVec::new(Opts::new(name, help), &LABELS)?);
         let total = |name: &str, help: &str| added(registry, IntCounter::new(name, help)?);
-        let [missed, scheduled, evaluations, failures] = COUNTERS.map(counter);
-        let [interval, last, duration, durations, restore, rules, samples, unmatched] = GAUGES.map(gauge);
+        let [missed, scheduled, evaluations, failures, backfilled] = COUNTERS.map(counter);
+        let [interval, last, duration, durations, restore, rules, samples, unmatched, remaining] = GAUGES.map(gauge);
         Ok(Self {
             rule_duration: histogram("prometheus_rule_evaluation_duration_histogram_seconds", "How long a rule took.")?,
             iteration_duration: histogram(
@@ -90,8 +100,8 @@ impl Metrics {
                 "prometheus_template_text_expansion_failures_total",
                 "Templates whose expansion failed.",
             )?,
-            counters: [missed?, scheduled?, evaluations?, failures?],
-            gauges: [interval?, last?, duration?, durations?, restore?, rules?, samples?, unmatched?],
+            counters: [missed?, scheduled?, evaluations?, failures?, backfilled?],
+            gauges: [interval?, last?, duration?, durations?, restore?, rules?, samples?, unmatched?, remaining?],
         })
     }
 

@@ -17,6 +17,7 @@ use crate::context::{Context, Options};
 use crate::error::EvaluationError;
 use crate::group::Group;
 use crate::rule::Rule;
+use crate::selector::selector;
 
 /// What is known of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ fn known(context: &Context, alerts: &Alerts, now: Timestamp) -> Result<HashMap<L
     // was over before the restart.
     let lookback_delta_ms = Some(context.options.outage_tolerance_ms.saturating_add(1));
     let options = || QueryOptions { lookback_delta_ms, ..QueryOptions::default() };
-    let selector = selector(alerts);
+    let selector = selector(ALERTS_FOR_STATE, alerts.constant_labels());
     let ask = |text: &str| context.query_with(&context.prepare(text)?, now, options());
     let (values, times) = (ask(&selector)?, ask(&format!("timestamp({selector})"))?);
     let key = |labels: &Labels| labels.filtered(|name| name != METRIC_NAME);
@@ -69,14 +70,6 @@ fn known(context: &Context, alerts: &Alerts, now: Timestamp) -> Result<HashMap<L
         }
     }
     Ok(known)
-}
-
-/// `ALERTS_FOR_STATE{alertname="…", …}`
-fn selector(alerts: &Alerts) -> String {
-    // The escapes of JSON are among those of PromQL.
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let matchers = alerts.constant_labels().map(|(name, value)| format!("{}={}", quoted(name), quoted(value)));
-    format!("{ALERTS_FOR_STATE}{{{}}}", matchers.collect::<Vec<_>>().join(", "))
 }
 
 fn restore_alert(alert: &mut Alert, known: &HashMap<Labels, Known>, (for_ms, now): (i64, Timestamp), options: Options) {

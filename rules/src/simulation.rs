@@ -60,27 +60,12 @@ impl Simulation {
 
 #[cfg(test)]
 mod tests {
-    use model::Labels;
     use query::promqltest::SharedStore;
 
     use super::*;
     use crate::alert::AlertState;
-    use crate::context::Options;
+    use crate::context::tests::context;
     use crate::spec::AlertSpec;
-
-    fn context(store: &Arc<SharedStore>) -> Context {
-        Context {
-            engine: Arc::default(),
-            querier: Arc::<SharedStore>::clone(store),
-            appender: Arc::<SharedStore>::clone(store),
-            notify: Arc::new(|_| {}),
-            external_labels: Labels::empty(),
-            external_url: "".into(),
-            query_offset_ms: 0,
-            wanted: None,
-            options: Options::default(),
-        }
-    }
 
     fn group(name: &str, rules: Vec<RuleSpec>) -> GroupSpec {
         let (file, name) = ("r.yml".to_owned(), name.to_owned());

@@ -28,6 +28,12 @@ impl Slots {
         Slot((now_ns - self.offset_ns).div_euclid(self.interval_ns))
     }
 
+    /// The first slot that is not before this time.
+    pub(crate) fn not_before(self, ts: Timestamp) -> Slot {
+        let slot = self.at(ts);
+        if self.time(slot) < ts { slot.next() } else { slot }
+    }
+
     /// The time of a slot, in whole milliseconds as samples have it.
     pub(crate) fn time(self, slot: Slot) -> Timestamp {
         let ns = slot.0 * self.interval_ns + self.offset_ns;

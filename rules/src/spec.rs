@@ -118,6 +118,11 @@ impl RuleSpec {
         self.alert.is_some()
     }
 
+    /// The labels that all series of a recording rule have.
+    pub(crate) fn constant_labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// By what a reload recognises a rule whose expression may have changed.
     pub(crate) fn identity(&self) -> (&str, &[(String, String)]) {
         (&self.name, &self.labels)

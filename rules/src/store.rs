@@ -41,11 +41,11 @@ pub(crate) fn remove_invalid(outputs: &mut Vec<Output>) -> Option<EvaluationErro
 /// continues, and does not count.
 pub(crate) fn append<'a>(
     appender: &dyn SeriesAppender,
-    (outputs, memo): (impl Iterator<Item = &'a Output>, &SeriesMemo),
+    (outputs, memo): (impl Iterator<Item = &'a Output>, Option<&SeriesMemo>),
     gone: &[Labels],
     ts: Timestamp,
 ) -> Result<Stored, EvaluationError> {
-    let refused = commit(appender, outputs, Some(memo), ts)?;
+    let refused = commit(appender, outputs, memo, ts)?;
     if !gone.is_empty() {
         let markers = gone.iter().map(|labels| (labels, stale_nan(), None));
         commit_samples(appender, markers, None, ts)?;

@@ -4,16 +4,14 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use config::HttpClientConfig;
-use http_client::{HttpClient, Resolver};
 use url::Url;
 
 use crate::Outcome;
+use crate::server::{SERVER, Server};
 
 pub(crate) const USAGE: &str =
     "usage: promtool explain [--server=http://localhost:9090] monitor|rule|pod|service|target|job NAME";
 
-const SERVER: &str = "http://localhost:9090";
 /// What can be asked about; the names of the parameters of `/api/v1/explain`.
 const SUBJECTS: [&str; 6] = ["monitor", "rule", "pod", "service", "target", "job"];
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,11 +30,10 @@ pub(crate) fn explain(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome>
     if !SUBJECTS.contains(&subject) {
         return misused(out, &format!("{subject:?} cannot be explained"));
     }
-    let Ok(mut url) = Url::parse(&format!("{}/api/v1/explain", server.trim_end_matches('/'))) else {
+    if Url::parse(server).is_err() {
         return misused(out, &format!("--server={server} is no URL"));
-    };
-    url.query_pairs_mut().append_pair(subject, name);
-    match ask(&url) {
+    }
+    match Server::new(server, TIMEOUT).and_then(|server| server.text("/api/v1/explain", &[(subject, name)])) {
         Ok(text) => {
             write!(out, "{text}")?;
             Ok(Outcome::Passed)
@@ -53,27 +50,12 @@ fn misused(out: &mut dyn Write, why: &str) -> io::Result<Outcome> {
     Ok(Outcome::Misused)
 }
 
-fn ask(url: &Url) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        let client = HttpClient::new(&HttpClientConfig::default(), "promtool", &Resolver::system());
-        let client = client.map_err(|error| model::with_causes(&error))?;
-        let request = client.request(http::Method::GET, url).await.map_err(|error| model::with_causes(&error))?;
-        let response = request.header("accept", "text/plain").timeout(TIMEOUT).send().await;
-        let response = response.map_err(|error| model::with_causes(&error))?;
-        let is_answer = response.status().is_success();
-        let text = response.text().await.map_err(|error| model::with_causes(&error))?;
-        if is_answer { Ok(text) } else { Err(text) }
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
     use super::*;
+    use crate::server::tests::answering;
 
     fn run(args: &[&str]) -> (Outcome, String) {
         let mut out = Vec::new();
@@ -83,21 +65,10 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_server_is_printed() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = format!("--server=http://{}/prefix/", listener.local_addr().unwrap());
-        let answer = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                request.push(byte[0]);
-            }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwhy\n").unwrap();
-            String::from_utf8(request).unwrap()
-        });
+        let (url, asked) = answering(vec![("200 OK", "why\n".to_owned())]);
+        let server = format!("--server={url}");
         assert_eq!(run(&[&server, "monitor", "a/b"]), (Outcome::Passed, "why\n".to_owned()));
-        let request = answer.join().unwrap();
+        let request = asked.join().unwrap().remove(0);
         assert!(request.starts_with("GET /prefix/api/v1/explain?monitor=a%2Fb HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("accept: text/plain"), "{request}");
     }

@@ -2,12 +2,14 @@
 //!
 //! - **What**: `check config FILE…` reads configurations, `check rules FILE…` rule files · `test rules FILE…` runs unit tests of
 //!   rules, `test promql FILE…` PromQL test scripts · `promql explain QUERY` prints the plan of a query · `explain` asks a
-//!   running server why something is scraped, or is not · `rbac check` asks an API server which rights are missing.
+//!   running server why something is scraped, or is not, `rules replay` what rules would have done, `rules backfill` to compute
+//!   the history of recording rules · `rbac check` asks an API server which rights are missing.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given and the file of `--junit`; the exit code says
 //!   whether all is well (0), something failed (1), the command line was wrong (2) or a lint found something (3).
 //! - **Files**: `lib` chooses the command, `flags` reads its flags · `check/` configurations and rule files · `test_rules/` unit
-//!   tests · `promql` test scripts and plans · `explain` what a server says · `rbac` rights.
+//!   tests · `promql` test scripts and plans · `server` asks a running one, `explain` why, `rules/` about the past of rules · `rbac`
+//!   rights.
 //! - **Tests**: at the foot of each file.
 
 mod check;
@@ -15,6 +17,8 @@ mod explain;
 mod flags;
 mod promql;
 mod rbac;
+mod rules;
+mod server;
 mod test_rules;
 
 use std::io::Write;
@@ -36,6 +40,8 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
         }
         ["promql", "explain", rest @ ..] => promql::explain(rest, out),
         ["explain", rest @ ..] => explain::explain(rest, out),
+        ["rules", "replay", rest @ ..] => rules::replay::replay(rest, out),
+        ["rules", "backfill", rest @ ..] => rules::backfill::backfill(rest, out),
         ["rbac", "check", rest @ ..] => rbac::check(rest, out),
         ["check", "config", rest @ ..] => check::config::config(rest, out),
         ["check", "rules", rest @ ..] => check::rules::rules(rest, &mut std::io::stdin().lock(), out),
@@ -57,8 +63,9 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
 
 /// What there is.
 fn usages() -> String {
-    [check::config::USAGE, check::rules::USAGE, test_rules::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE]
-        .join("\n")
+    let commands = [check::config::USAGE, check::rules::USAGE, test_rules::USAGE, USAGE, EXPLAIN_USAGE];
+    let of_servers = [explain::USAGE, rules::replay::USAGE, rules::backfill::USAGE, rbac::USAGE];
+    [&commands[..], &of_servers].concat().join("\n")
 }
 
 /// How a command ended.

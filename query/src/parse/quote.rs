@@ -1,51 +1,15 @@
-//! Go's quoting of strings and characters, for messages and printed queries, and unquoting.
+//! String literals of queries, and what they mean.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Go's `strconv.Quote`.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    text.chars().for_each(|c| push(c, '"', &mut out));
-    out.push('"');
-    out
-}
+pub(super) use model::quote::escape;
+pub(crate) use model::quote::quoted;
+use model::quote::{push_char, quoted_as};
 
 /// Go's `strconv.QuoteRune`; the end of the input shows as the replacement character.
 pub(super) fn quoted_char(c: Option<char>) -> String {
-    let mut out = String::from("'");
-    push(c.unwrap_or(char::REPLACEMENT_CHARACTER), '\'', &mut out);
-    out.push('\'');
-    out
-}
-
-fn push(c: char, quote: char, out: &mut String) {
-    match c {
-        c if c == quote || c == '\\' => out.extend(['\\', c]),
-        '\x07' => out.push_str("\\a"),
-        '\x08' => out.push_str("\\b"),
-        '\x0c' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\x0b' => out.push_str("\\v"),
-        c if is_printable(c) => out.push(c),
-        c if u32::from(c) < 0x80 => *out += &format!("\\x{:02x}", u32::from(c)),
-        c if u32::from(c) < 0x1_0000 => *out += &format!("\\u{:04x}", u32::from(c)),
-        c => *out += &format!("\\U{:08x}", u32::from(c)),
-    }
-}
-
-fn is_printable(c: char) -> bool {
-    // Combining marks after another character are not escaped.
-    c.is_ascii_graphic() || c == ' ' || !c.is_ascii() && format!("a{c}").escape_debug().count() == 2
-}
-
-/// Go's `%#U`.
-pub(super) fn code_point(c: char) -> String {
-    let shown = if is_printable(c) { format!(" '{c}'") } else { String::new() };
-    format!("U+{:04X}{shown}", u32::from(c))
+    quoted_as(c.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]), '\'', false)
 }
 
 /// The text inside a quoted string, with Go's escapes resolved.
@@ -99,7 +63,7 @@ impl fmt::Display for Text {
         };
         let mut out = String::from("\"");
         for chunk in bytes.utf8_chunks() {
-            chunk.valid().chars().for_each(|c| push(c, '"', &mut out));
+            chunk.valid().chars().for_each(|c| push_char(&mut out, c, ('"', false)));
             chunk.invalid().iter().for_each(|byte| out += &format!("\\x{byte:02x}"));
         }
         write!(f, "{out}\"")
@@ -125,70 +89,12 @@ fn unescaped(quoted: &str) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// Resolves the escape after a backslash.
-pub(super) fn escape(chars: &mut std::str::Chars<'_>, quote: char, out: &mut Vec<u8>) -> Result<(), String> {
-    let c = chars.next().ok_or("escape sequence not terminated")?;
-    let simple = match c {
-        'a' => Some(7),
-        'b' => Some(8),
-        'f' => Some(12),
-        'n' => Some(b'\n'),
-        'r' => Some(b'\r'),
-        't' => Some(b'\t'),
-        'v' => Some(11),
-        '\\' => Some(b'\\'),
-        // Only the string's own quote may be escaped, as in Go.
-        c if c == quote => u8::try_from(c).ok(),
-        _ => None,
-    };
-    if let Some(byte) = simple {
-        out.push(byte);
-        return Ok(());
-    }
-    // The number of digits is fixed for each form. The first octal digit is the character that was read.
-    let (count, base, first) = match c {
-        '0'..='7' => (3, 8, Some(c)),
-        'x' => (2, 16, chars.next()),
-        'u' => (4, 16, chars.next()),
-        'U' => (8, 16, chars.next()),
-        _ => return Err(format!("unknown escape sequence {}", code_point(c))),
-    };
-    let mut value = 0u32;
-    let mut digit = first;
-    for i in 0..count {
-        if i > 0 {
-            digit = chars.next();
-        }
-        let c = digit.ok_or("escape sequence not terminated")?;
-        let d = c.to_digit(base).ok_or_else(|| format!("illegal character {} in escape sequence", code_point(c)))?;
-        // Eight hexadecimal digits fit: nothing wraps.
-        value = value.wrapping_mul(base).wrapping_add(d);
-    }
-    let invalid = || "escape sequence is an invalid Unicode code point".to_owned();
-    // Octal and `\x` escapes are bytes, not characters, and so can produce invalid UTF-8.
-    if count <= 3 {
-        out.push(u8::try_from(value).map_err(|_| invalid())?);
-    } else {
-        let c = char::from_u32(value).ok_or_else(invalid)?;
-        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quoting_is_gos() {
-        for (text, expected) in [
-            ("a\"b\\c'", r#""a\"b\\c'""#),
-            ("\u{1}\n\u{7f}", r#""\x01\n\x7f""#),
-            ("é\u{301}\u{200b}\u{10ffff}", "\"é\u{301}\\u200b\\U0010ffff\""),
-            ("\u{a0}", r#""\u00a0""#),
-        ] {
-            assert_eq!(quoted(text), expected);
-        }
+    fn characters_are_quoted() {
         assert_eq!(quoted_char(Some('\'')), r"'\''");
         assert_eq!(quoted_char(None), "'\u{fffd}'");
     }

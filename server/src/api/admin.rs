@@ -16,7 +16,8 @@ use crate::clock::snapshot_name;
 /// The folder of snapshots within the data directory.
 const SNAPSHOTS: &str = "snapshots";
 
-fn enabled(app: &App) -> Result<(), ApiError> {
+/// Refuses where the API that changes the store is not enabled.
+pub(super) fn enabled(app: &App) -> Result<(), ApiError> {
     if app.flags.web_enable_admin_api {
         return Ok(());
     }

@@ -20,6 +20,8 @@ mod redirect;
 mod router;
 mod rule_filters;
 mod rules;
+mod rules_backfill;
+mod rules_replay;
 mod search;
 mod series;
 mod stats;

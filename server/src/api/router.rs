@@ -10,8 +10,8 @@ use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    admin, cors, cost, exemplars, explain_targets, lifecycle, metadata, page, query, redirect, rules, search, series,
-    status, targets,
+    admin, cors, cost, exemplars, explain_targets, lifecycle, metadata, page, query, redirect, rules, rules_backfill,
+    rules_replay, search, series, status, targets,
 };
 use crate::app::App;
 
@@ -55,9 +55,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/admin/tsdb/delete_series", changes(admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", changes(admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", changes(admin::snapshot))
+        .route("/admin/rules/backfill", changes(rules_backfill::backfill))
         .route("/alerts", get(rules::alerts))
         .route("/alertmanagers", get(rules::alertmanagers))
         .route("/rules", get(rules::rules))
+        .route("/rules/replay", get_post(rules_replay::replay))
         .route("/query_exemplars", get_post(exemplars::query))
         .method_not_allowed_fallback(method_not_allowed)
         // Whatever the path, OPTIONS is answered.

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ::rules::{Group, RuleStatus};
+use ::rules::{Group, GroupSpec, RuleSpec, RuleStatus};
 use aws_lc_rs::digest::{SHA256, digest};
 use model::Matcher;
+use query::Bounds;
 
+use super::executor::in_place;
 use super::params::integer;
 use super::{ApiError, Params};
 
@@ -31,8 +33,12 @@ pub(super) struct Page<'a> {
 }
 
 impl RuleFilters {
-    /// Reads the parameters; `matchers` are those of `match[]`.
-    pub(super) fn new(params: &Params, matchers: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
+    /// Reads the parameters.
+    pub(super) fn new(params: &Params, bounds: &Bounds) -> Result<Self, ApiError> {
+        let matchers = in_place(|| params.matchers(bounds, ApiError::bad_data))??;
+        if matchers.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+            return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
+        }
         let kind = params.get("type").to_lowercase();
         if !["", "alert", "record"].contains(&&*kind) {
             return Err(ApiError::parameter("type", format!("not supported value {kind:?}")));
@@ -72,8 +78,8 @@ impl RuleFilters {
             })?
         };
         let mut page = Page { groups: Vec::new(), next_token: String::new() };
-        for group in groups[begin..].iter().filter(|group| self.wants_group(group)) {
-            let rules: Vec<_> = group.rules().filter(|rule| self.wants_rule(rule)).collect();
+        for group in groups[begin..].iter().filter(|group| self.wants_group(group.spec())) {
+            let rules: Vec<_> = group.rules().filter(|rule| self.wants_rule(rule.spec)).collect();
             if rules.is_empty() {
                 continue;
             }
@@ -86,20 +92,22 @@ impl RuleFilters {
         Ok(page)
     }
 
-    fn wants_group(&self, group: &Group) -> bool {
+    /// Are rules of the group asked for?
+    pub(super) fn wants_group(&self, group: &GroupSpec) -> bool {
         let has = |set: &HashSet<String>, value: &str| set.is_empty() || set.contains(value);
-        has(&self.groups, &group.spec().name) && has(&self.files, &group.spec().file)
+        has(&self.groups, &group.name) && has(&self.files, &group.file)
     }
 
-    fn wants_rule(&self, rule: &RuleStatus<'_>) -> bool {
+    /// Is the rule asked for, of a group that is?
+    pub(super) fn wants_rule(&self, rule: &RuleSpec) -> bool {
         let label = |name: &str| {
-            let found = rule.spec.labels.iter().find(|(label, _)| label == name);
+            let found = rule.labels.iter().find(|(label, _)| label == name);
             found.map_or("", |(_, value)| value)
         };
         let matches = |set: &Vec<Matcher>| set.iter().all(|matcher| matcher.matches(label(&matcher.name)));
-        let is_of_kind = self.kind.is_empty() || rule.spec.is_alerting() == (self.kind == "alert");
+        let is_of_kind = self.kind.is_empty() || rule.is_alerting() == (self.kind == "alert");
         is_of_kind
-            && (self.rules.is_empty() || self.rules.contains(&rule.spec.name))
+            && (self.rules.is_empty() || self.rules.contains(&rule.name))
             && (self.matchers.is_empty() || self.matchers.iter().any(matches))
     }
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use ::rules::{Alert, Group, RuleStatus};
 use axum::extract::State;
 use axum::response::Response;
-use model::Matcher;
 use serde::Serialize;
 
-use super::executor::in_place;
 use super::format::{self, LabelSet};
 use super::rule_filters::RuleFilters;
+use super::rules_backfill::BackfillJson;
 use super::{ApiError, Params};
 use crate::app::App;
 use crate::clock::{NEVER, rfc3339};
@@ -37,11 +36,7 @@ pub(crate) async fn alertmanagers(State(app): State<Arc<App>>) -> Response {
 pub(crate) async fn rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let params = params.plain()?;
     let bounds = app.engine().bounds(&query::QueryOptions::default());
-    let sets = in_place(|| params.matchers(&bounds, ApiError::bad_data))??;
-    if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
-        return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
-    }
-    let filters = RuleFilters::new(&params, sets)?;
+    let filters = RuleFilters::new(&params, &bounds)?;
     let groups = app.rules.groups();
     let page = filters.page(&groups)?;
     let groups = page.groups.iter().map(|(group, rules)| GroupJson::new(group, rules, &filters)).collect();
@@ -83,6 +78,9 @@ struct GroupJson<'a> {
     limit: usize,
     evaluation_time: f64,
     last_evaluation: String,
+    /// How far the computation of its past is, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backfill: Option<BackfillJson>,
 }
 
 impl<'a> GroupJson<'a> {
@@ -96,6 +94,7 @@ impl<'a> GroupJson<'a> {
             limit: group.spec().limit,
             evaluation_time: took.as_secs_f64(),
             last_evaluation: evaluated_at.map_or_else(|| NEVER.to_owned(), rfc3339),
+            backfill: BackfillJson::of(group),
         }
     }
 }
@@ -204,7 +203,8 @@ impl AlertJson {
 }
 
 /// Labels that go into a response.
-struct OwnedLabels(model::Labels);
+#[derive(Debug)]
+pub(super) struct OwnedLabels(pub(super) model::Labels);
 
 impl Serialize for OwnedLabels {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -224,7 +224,7 @@ impl Serialize for Pairs<'_> {
     }
 }
 
-fn seconds(ms: i64) -> f64 {
+pub(super) fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 

@@ -34,7 +34,7 @@ impl Component for Rules {
         let groups = groups(&app.engine(), &new)?;
         Ok(Box::pin(async move {
             app.notifier.apply(&new.alerting, &new.global.external_labels).await;
-            let context = context(&app, &new);
+            let context = rules_context(&app, &new);
             // Objects come later than files, with alerts from before a restart as well.
             app.rules.set_starting(app.operator.as_ref().is_some_and(|operator| !operator.outcome().sees_all()));
             app.rules.apply(groups, context).await?;
@@ -66,6 +66,22 @@ impl Component for Rules {
     }
 }
 
+/// Reads a rule file that a request has brought.
+///
+/// # Errors
+/// When it is not valid.
+pub(crate) fn parse_rules(engine: &Engine, config: &Config, (text, name): (&str, &str)) -> Result<Vec<GroupSpec>> {
+    let checks = LoadChecks::new(engine);
+    let options = RuleOptions { names: config.global.name_validation, ignore_unknown_fields: false, checks: &checks };
+    let file = RuleFile::parse(text, name.as_ref(), &options).map_err(joined)?;
+    Ok(GroupSpec::of_file(&file, config.global.evaluation_interval_ms, engine)?)
+}
+
+fn joined(errors: Vec<config::Error>) -> anyhow::Error {
+    let texts: Vec<String> = errors.iter().map(|error| model::with_causes(error)).collect();
+    anyhow!("error loading rules: {}", texts.join("; "))
+}
+
 /// Reads the rule files of a configuration.
 ///
 /// # Errors
@@ -78,8 +94,7 @@ pub(crate) fn load_rule_files(engine: &Engine, config: &Config) -> Result<Vec<Ar
         for error in &errors {
             tracing::error!(error = model::with_causes(error), "loading groups failed");
         }
-        let texts: Vec<String> = errors.iter().map(|error| model::with_causes(error)).collect();
-        anyhow!("error loading rules: {}", texts.join("; "))
+        joined(errors)
     })?;
     for warning in files.iter().flat_map(|file| &file.warnings) {
         tracing::warn!("{warning}");
@@ -94,7 +109,8 @@ fn groups(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>> {
     Ok(groups.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-fn context(app: &App, config: &Config) -> Context {
+/// What the rules of this configuration are evaluated with.
+pub(crate) fn rules_context(app: &App, config: &Config) -> Context {
     let stop = app.stop.clone();
     let parts = RulesParts { db: &app.db, notifier: &app.notifier, stop };
     let context = parts.context(app.engine(), &app.flags, &app.settings);

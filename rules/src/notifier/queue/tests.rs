@@ -301,3 +301,138 @@ proptest! {
         prop_assert_eq!(world.queue.metrics.dropped.get(), 0);
     }
 }
+
+/// Hours of rules on the clock of a test, with an Alertmanager that is away from the second to the sixth.
+mod hours {
+    use parking_lot::Mutex;
+    use query::promqltest::SharedStore;
+
+    use super::*;
+    use crate::context::Context;
+    use crate::context::tests::context;
+    use crate::{GroupSpec, RuleSpec, Simulation};
+
+    const MINUTE: i64 = 60_000;
+    const STEP: i64 = 30_000;
+    const AWAY: std::ops::Range<i64> = 120..360;
+    const END: i64 = 420;
+
+    fn at(minute: i64) -> Timestamp {
+        NOW + minute * MINUTE
+    }
+
+    /// The rules, their queue, and the Alertmanager with the notifications that it got.
+    struct Hours {
+        rules: Simulation,
+        sent: Arc<Mutex<Vec<Notification>>>,
+        queue: Queue,
+        _metrics: Arc<Metrics>,
+        store: Store,
+        got: Vec<(Timestamp, Notification)>,
+        longest: usize,
+    }
+
+    impl Hours {
+        /// An alert for each series of `bad`, given by `job` and values a minute.
+        fn new(series: &[(&str, &str)], capacity: usize) -> Self {
+            let store = Arc::<SharedStore>::default();
+            for (job, values) in series {
+                store.load(&format!("bad{{job=\"{job}\"}} {values}"), (at(0), MINUTE)).unwrap();
+            }
+            let sent: Arc<Mutex<Vec<Notification>>> = Arc::default();
+            let collect = Arc::clone(&sent);
+            let notify = Arc::new(move |alerts: &[Notification]| collect.lock().extend_from_slice(alerts));
+            let (file, name, rules) = ("r.yml".into(), "g".into(), vec![RuleSpec::alerting("Bad", "bad > 0")]);
+            let spec =
+                GroupSpec { file, name, interval_ms: STEP, query_offset_ms: None, backfill_ms: None, limit: 0, rules };
+            let rules = Simulation::new(vec![spec], Context { notify, ..context(&store) }).unwrap();
+            let (queue, metrics) = queue(capacity, 64);
+            let (store, got) = (Store::default(), Vec::new());
+            Self { rules, sent, queue, _metrics: metrics, store, got, longest: 0 }
+        }
+
+        fn run(mut self) -> Self {
+            for ts in (0..END * MINUTE / STEP).map(|step| NOW + step * STEP) {
+                assert_eq!(self.rules.evaluate_at(ts), []);
+                let sent = std::mem::take(&mut *self.sent.lock());
+                self.queue.add(&sent, ts);
+                let is_away = AWAY.contains(&((ts - NOW) / MINUTE));
+                while let Next::Send { batch, .. } = self.queue.next_at(ts) {
+                    if is_away {
+                        self.queue.failed(batch);
+                        break;
+                    }
+                    for alert in batch.iter().flat_map(|(_, waiting)| waiting.notifications()) {
+                        self.store.put(alert, ts);
+                        self.got.push((ts, alert.clone()));
+                    }
+                }
+                self.longest = self.longest.max(self.queue.state.lock().alerts.len());
+            }
+            self
+        }
+
+        /// What the Alertmanager was told of a job since it is back: minutes of the begin, and of the end where it is over.
+        fn told(&self, job: &str) -> Vec<(i64, Option<i64>)> {
+            let minutes = |ts: Timestamp| (ts - NOW) / MINUTE;
+            let of_job =
+                |(ts, alert): &&(Timestamp, Notification)| alert.labels.value("job") == job && *ts >= at(AWAY.end);
+            let mut told: Vec<_> = self
+                .got
+                .iter()
+                .filter(of_job)
+                .map(|(ts, alert)| {
+                    (minutes(alert.starts_at), alert.is_resolved_at(*ts).then(|| minutes(alert.ends_at)))
+                })
+                .collect();
+            // What is repeated.
+            told.dedup();
+            told
+        }
+
+        /// Since when the Alertmanager has a job firing in the end.
+        fn known(&self, job: &str) -> Option<i64> {
+            let labels = Labels::from_pairs([("alertname", "Bad"), ("job", job)]);
+            let (starts_at, ends_at) = self.store.0.get(&labels).copied()?;
+            (ends_at > at(END)).then_some((starts_at - NOW) / MINUTE)
+        }
+    }
+
+    #[test]
+    fn an_alertmanager_that_was_away_hears_what_is_still_of_use() {
+        let hours = Hours::new(
+            &[
+                ("steady", "0x9 1x500"),
+                ("over", "1x199 0x300"),
+                ("just:over", "1x349 0x300"),
+                ("unheard", "0x199 1x20 0x300"),
+                ("again", "1x199 0x59 1x300"),
+                ("new", "0x299 1x300"),
+            ],
+            1000,
+        )
+        .run();
+        assert_eq!((hours.told("steady"), hours.known("steady")), (vec![(10, None)], Some(10)));
+        // It ended by itself in the Alertmanager, hours ago.
+        assert_eq!((hours.told("over"), hours.known("over")), (vec![], None));
+        assert_eq!((hours.told("just:over"), hours.known("just:over")), (vec![(0, Some(350))], None));
+        assert_eq!((hours.told("unheard"), hours.known("unheard")), (vec![], None));
+        assert_eq!((hours.told("again"), hours.known("again")), (vec![(260, None)], Some(260)));
+        assert_eq!((hours.told("new"), hours.known("new")), (vec![(300, None)], Some(300)));
+        assert!(hours.longest <= 6, "each has one place: {}", hours.longest);
+    }
+
+    /// More alerts than there is room for while it is away: what fires in the end has its place.
+    #[test]
+    fn a_queue_stays_within_its_bound_for_hours() {
+        let jobs = |prefix: &str| -> Vec<String> { (0..40).map(|i| format!("{prefix}{i}")).collect() };
+        let (early, late) = (jobs("early"), jobs("late"));
+        let early_series = early.iter().map(|job| (job.as_str(), "0x129 1x99 0x300"));
+        let series: Vec<_> = early_series.chain(late.iter().map(|job| (job.as_str(), "0x229 1x300"))).collect();
+        let hours = Hours::new(&series, 60).run();
+        assert_eq!(hours.longest, 60);
+        assert!(hours.queue.metrics.dropped.get() > 0);
+        assert!(early.iter().all(|job| hours.told(job).is_empty()));
+        assert!(late.iter().all(|job| hours.known(job) == Some(230) && hours.told(job) == [(230, None)]));
+    }
+}

@@ -15,9 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_TYPE};
 use model::Labels;
 use operator::objects::Kind;
 use serde::Serialize;
@@ -49,7 +48,7 @@ pub(crate) async fn explain(
     // A PrometheusRule object has a namespace, which few names of rules look like.
     if what == "rule" && (!which.contains('/') || rule::is_known(&app.rules, which)) {
         let report = in_place(|| rule::of_rule(&app.rules, which))?.map_err(|why| ApiError::parameter(what, why))?;
-        return Ok(answer(&headers, &report, RulesReport::text));
+        return Ok(format::text_or_json(&headers, &report, RulesReport::text));
     }
     let known = Known::new(&app).await;
     let report = match what {
@@ -60,16 +59,7 @@ pub(crate) async fn explain(
         kind => sighting::of_object(&known, kind, which),
     }
     .map_err(|why| ApiError::parameter(what, why))?;
-    Ok(answer(&headers, &report, Report::text))
-}
-
-/// Text for whoever asks for it, else JSON.
-fn answer<R: Serialize>(headers: &HeaderMap, report: &R, text: fn(&R) -> String) -> Response {
-    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.contains("text/plain") && !accepts.contains("application/json") {
-        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text(report)).into_response();
-    }
-    format::success_of(report)
+    Ok(format::text_or_json(&headers, &report, Report::text))
 }
 
 /// `/api/v1/targets/relabel_steps`: the labels of a target after each rule of its job.

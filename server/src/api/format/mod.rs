@@ -9,4 +9,4 @@ mod serialize;
 pub(crate) use body::{escaped, escaped_labels, held, query_answer};
 pub(crate) use json::*;
 pub(crate) use label_sets::LabelSets;
-pub(crate) use serialize::{ExemplarJson, LabelSet, Raw, serialize, serialize_plain, success_of};
+pub(crate) use serialize::{ExemplarJson, LabelSet, Raw, serialize, serialize_plain, success_of, text_or_json};

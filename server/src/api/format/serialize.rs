@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use model::{Exemplar, Labels};
 use serde::{Serialize, Serializer};
 use serde_json::ser::{CharEscape, Formatter};
@@ -13,6 +15,15 @@ use super::json::{labels, number, success, timestamp};
 /// `{"status":"success","data":…}` of a type.
 pub(crate) fn success_of(data: &impl Serialize) -> Response {
     success(|out| serialize(out, data), &[], &[])
+}
+
+/// Text for whoever asks for it, else JSON.
+pub(crate) fn text_or_json<R: Serialize>(headers: &HeaderMap, report: &R, text: fn(&R) -> String) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/plain") && !accepts.contains("application/json") {
+        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text(report)).into_response();
+    }
+    success_of(report)
 }
 
 /// A value at the end of a text, with `<`, `>` and `&` escaped, as Go does by default.

@@ -8,6 +8,7 @@ mod explain;
 mod explain_targets;
 mod known;
 mod paths;
+mod rule_history;
 mod search;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Weft restarts while alerts are in each of their states.
 
-use kit::{Alertmanager, eventually, free_port};
+use kit::{Alertmanager, Http, eventually, free_port};
 
 use crate::world::{Seen, Target, alerting, eventually_named, held, in_state, metric, program, sends_to, start};
 
@@ -101,4 +101,34 @@ fn a_grace_period_is_waited_for() {
         }
     });
     assert!(after[0].2 > before[0].2, "{before:?} {after:?}");
+}
+
+/// Evaluations of recording rules that a restart has missed are made up: there is a sample of every slot.
+#[test]
+fn no_evaluation_of_a_recording_rule_is_missing() {
+    let target = Target::start("bad{i=\"1\"} 1\n");
+    // No restart is over within an interval.
+    let rules =
+        "groups: [{name: g, interval: 200ms, rules: [{record: n, expr: count(bad)}, {record: twice, expr: n + n}]}]";
+    let weft = target.weft(rules, "", &FLAGS);
+    let times = |http: &Http, metric: &str, count: usize| -> Result<Vec<i64>, String> {
+        let data = http.api(&format!("query?query={metric}%5B5m%5D"))?;
+        let values = data["result"][0]["values"].as_array().ok_or("no samples")?;
+        let times = values.iter().map(|value| (value[0].as_f64().unwrap() * 1000.0).round() as i64);
+        let times: Vec<i64> = times.collect();
+        if times.len() >= count { Ok(times) } else { Err(format!("{times:?}")) }
+    };
+    let before = eventually("some are recorded", || times(&weft.http, "twice", 3));
+    let weft = weft.restart("KILL", &FLAGS);
+    let made_up = eventually("some were made up", || {
+        let count = metric(&weft.http, "weft_rule_group_backfilled_iterations_total");
+        if count > 0.0 { Ok(count as usize) } else { Err("none".to_owned()) }
+    });
+    for metric in ["n", "twice"] {
+        eventually("none is missing", || {
+            let after = times(&weft.http, metric, before.len() + made_up + 2)?;
+            let gaps: Vec<i64> = after.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap != 200).collect();
+            if gaps.is_empty() { Ok(()) } else { Err(format!("{metric}: {gaps:?}")) }
+        });
+    }
 }

@@ -1,125 +1,18 @@
 //! Groups at their intervals, on a paused clock: what is stored, sent and kept over reloads and restarts.
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
+mod large;
+mod past;
+mod replay;
+mod world;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use model::{Labels, Timestamp};
+use model::Labels;
 use parking_lot::Mutex;
-use prometheus::Registry;
-use query::promqltest::SharedStore;
-use query::{Engine, QueryOptions, Value};
-use rules::{AlertSpec, AlertState, Clock, Context, Group, GroupSpec, Manager, Notification, Options, RuleSpec};
-use tokio::time::Instant;
+use rules::{AlertState, Clock, GroupSpec, RuleSpec};
 
-const SECOND: i64 = 1000;
-const MINUTE: i64 = 60 * SECOND;
-/// When tests begin.
-const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
-
-/// A server's rules on a store that outlives it.
-struct Server {
-    manager: Manager,
-    store: Arc<SharedStore>,
-    sent: Arc<Mutex<Vec<Notification>>>,
-    now: Clock,
-    registry: Registry,
-}
-
-/// The wall clock follows tokio's, which tests advance.
-fn clock() -> Clock {
-    let begin = Instant::now();
-    Arc::new(move || BEGIN + i64::try_from(begin.elapsed().as_millis()).unwrap())
-}
-
-impl Server {
-    fn new(store: &Arc<SharedStore>, now: &Clock) -> Self {
-        let (sent, registry) = (Arc::default(), Registry::new());
-        let manager = Manager::new(context(store, &sent), &registry, Arc::clone(now)).unwrap();
-        Self { manager, store: Arc::clone(store), sent, now: Arc::clone(now), registry }
-    }
-
-    async fn apply(&self, groups: &[GroupSpec]) {
-        self.manager.apply(groups.to_vec(), context(&self.store, &self.sent)).await.unwrap();
-    }
-
-    async fn pass(&self, ms: i64) {
-        tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap())).await;
-    }
-
-    /// `value` by `label` of an instant query now.
-    fn values(&self, query: &str, label: &str) -> Vec<(String, f64)> {
-        let result = Engine::default().instant(self.store.as_ref(), query, (self.now)(), &QueryOptions::default());
-        let Value::Vector(samples) = result.unwrap().value else { panic!("{query} is no vector") };
-        let mut values: Vec<_> =
-            samples.iter().map(|sample| (sample.labels.value(label).to_owned(), sample.value)).collect();
-        values.sort_by(|a, b| a.0.cmp(&b.0));
-        values
-    }
-
-    fn group(&self, name: &str) -> Arc<Group> {
-        self.manager.groups().into_iter().find(|group| group.spec().name == name).unwrap()
-    }
-
-    /// State and labels of the alerts of a group's first rule.
-    fn alerts(&self, group: &str) -> (AlertState, Vec<(AlertState, Labels)>) {
-        let group = self.group(group);
-        let (state, alerts) = group.rules().next().unwrap().alerts.unwrap();
-        (state, alerts.into_iter().map(|alert| (alert.state, alert.labels)).collect())
-    }
-
-    fn take_sent(&self) -> Vec<Notification> {
-        std::mem::take(&mut *self.sent.lock())
-    }
-
-    fn counter(&self, name: &str) -> f64 {
-        let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name);
-        family.map_or(0.0, |family| family.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum())
-    }
-}
-
-fn context(store: &Arc<SharedStore>, sent: &Arc<Mutex<Vec<Notification>>>) -> Context {
-    let sent = Arc::clone(sent);
-    Context {
-        engine: Arc::default(),
-        querier: Arc::<SharedStore>::clone(store),
-        appender: Arc::<SharedStore>::clone(store),
-        notify: Arc::new(move |notifications| sent.lock().extend_from_slice(notifications)),
-        external_labels: Labels::empty(),
-        external_url: "http://weft:9090".into(),
-        query_offset_ms: 0,
-        wanted: None,
-        options: Options::default(),
-    }
-}
-
-fn group(name: &str, rules: &[RuleSpec]) -> GroupSpec {
-    let (file, name) = ("rules.yml".to_owned(), name.to_owned());
-    GroupSpec {
-        file,
-        name,
-        interval_ms: 30 * SECOND,
-        query_offset_ms: None,
-        backfill_ms: None,
-        limit: 0,
-        rules: rules.to_vec(),
-    }
-}
-
-fn alert(name: &str, expr: &str, for_ms: i64) -> RuleSpec {
-    RuleSpec { alert: Some(AlertSpec { for_ms, ..AlertSpec::default() }), ..RuleSpec::alerting(name, expr) }
-}
-
-/// `up` of two jobs every 15 seconds for a day, from the begin; `b` goes down after 10 minutes, comes back after 20, and ends
-/// after 30.
-fn store() -> Arc<SharedStore> {
-    let store = SharedStore::default();
-    let (begin, step_ms) = (BEGIN - MINUTE, 15 * SECOND);
-    store.load(r#"up{job="a"} 1x5760"#, (begin, step_ms)).unwrap();
-    store.load(r#"up{job="b"} 1x43 0x39 1x40 stale"#, (begin, step_ms)).unwrap();
-    Arc::new(store)
-}
+use world::{MINUTE, SECOND, Server, alert, clock, context, group, store};
 
 #[tokio::test(start_paused = true)]
 async fn recorded_series_are_stored_and_marked_stale() {
@@ -283,43 +176,6 @@ async fn a_rule_that_fails_leaves_the_others_alone() {
     assert_eq!(server.values("good", "job"), [(String::new(), 2.0)]);
     assert_eq!(server.counter("prometheus_rule_evaluation_failures_total"), 6.0);
     server.manager.shutdown().await;
-}
-
-/// The history of a group is what it would have recorded, had it been there.
-#[tokio::test(start_paused = true)]
-async fn history_is_computed_from_stored_data() {
-    let rules = [
-        RuleSpec::recording("job:up", "up > 0"),
-        RuleSpec::recording("n", "count(job:up)"),
-        RuleSpec::recording("late", "sum(up offset 1m)"),
-    ];
-    let hours = 3 * 60 * MINUTE;
-    // From a minute on: the live group was first evaluated up to an interval after the begin.
-    let history = |server: &Server, query: &str| {
-        let options = QueryOptions { lookback_delta_ms: Some(35 * SECOND), ..QueryOptions::default() };
-        let (start, end) = (BEGIN + MINUTE, BEGIN + hours);
-        Engine::default().range(server.store.as_ref(), query, start, end, 10 * SECOND, &options).unwrap().value
-    };
-    let live = Server::new(&store(), &clock());
-    live.apply(&[group("g", &rules)]).await;
-    live.pass(hours).await;
-    // As if it had been added later, over the same data; and again, which changes nothing.
-    let now = clock();
-    let late: Clock = Arc::new(move || now() + hours);
-    let later = Server::new(&store(), &late);
-    let spec = GroupSpec { backfill_ms: Some(24 * 60 * MINUTE), ..group("g", &rules) };
-    for _ in 0..2 {
-        later.apply(std::slice::from_ref(&spec)).await;
-        later.pass(10 * MINUTE).await;
-        for query in ["job:up", "n", "late"] {
-            let expected = history(&live, query);
-            assert!(matches!(&expected, Value::Matrix(series) if series.iter().any(|one| one.points.len() > 1000)));
-            assert_eq!(history(&later, query), expected, "{query}");
-        }
-        later.apply(&[]).await;
-    }
-    live.manager.shutdown().await;
-    later.manager.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
