@@ -48,6 +48,7 @@ impl Objects {
                     .clone()
                     .filter(|_| namespace.is_none() && !kind.is_cluster_wide()),
                 namespace,
+                ..Scope::default()
             };
             // One watch per namespace, since a service account may have rights in these namespaces only.
             let scopes: Vec<Option<String>> = if kind.is_cluster_wide() || namespaces.is_empty() {
