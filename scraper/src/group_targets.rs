@@ -9,7 +9,7 @@ use config::ScrapeConfig;
 use foldhash::HashMap;
 use model::{Labels, TargetGroup};
 
-use crate::target::{Populated, Target, discovered, populate};
+use crate::target::{Populated, RuleMatches, Target, discovered, populate};
 
 /// What became of one target of a group.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ struct Known {
 pub(crate) struct GroupTargets {
     known: HashMap<usize, Known>,
     round: u64,
+    matches: RuleMatches,
 }
 
 impl GroupTargets {
@@ -51,7 +52,7 @@ impl GroupTargets {
             let key = Arc::as_ptr(group).addr();
             let known = self.known.entry(key).or_insert_with(|| Known {
                 group: Arc::clone(group),
-                outcomes: populate(group, job).map(outcome).collect(),
+                outcomes: populate(group, job, &mut self.matches).map(outcome).collect(),
                 round: 0,
             });
             known.round = self.round;
@@ -64,6 +65,12 @@ impl GroupTargets {
     /// Forgets everything: the rules are other ones.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
+        self.matches = RuleMatches::default();
+    }
+
+    /// The rules that have matched nothing since the job has them.
+    pub(crate) fn unmatched(&self) -> Vec<usize> {
+        self.matches.unmatched().collect()
     }
 }
 
@@ -163,6 +170,21 @@ mod tests {
         // A group that was gone for an update is not remembered.
         update(&mut known, &[&second], &rules);
         assert_eq!((known.known.len(), Arc::strong_count(&first)), (1, 1));
+    }
+
+    #[test]
+    fn rules_that_never_match_are_known() {
+        let mut known = GroupTargets::default();
+        let unmatched = |known: &mut GroupTargets, apps: &[&str], rules: &str| {
+            known.update(&[group(apps)], &job(rules), |_, _, _| {});
+            known.unmatched()
+        };
+        assert_eq!(unmatched(&mut known, &[], "a"), [0; 0], "it has seen nothing");
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0]);
+        assert_eq!(unmatched(&mut known, &["b", "a"], "a"), [0; 0]);
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0; 0], "it has matched once");
+        known.clear();
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0]);
     }
 
     #[test]

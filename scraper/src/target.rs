@@ -4,7 +4,7 @@
 use config::ScrapeConfig;
 use model::duration::{format_duration_ms, parse_duration_ms};
 use model::labels::{ADDRESS, INSTANCE, JOB, RESERVED_PREFIX};
-use model::relabel::{Relabeled, relabel};
+use model::relabel::{Relabeled, relabel_seen};
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use crate::parse::Wanted;
@@ -80,11 +80,41 @@ pub enum Populated {
     },
 }
 
+/// Which rules of a job have matched, of all that it has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleMatches(Vec<RuleMatch>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RuleMatch {
+    is_applied: bool,
+    is_matched: bool,
+}
+
+impl RuleMatches {
+    fn add(&mut self, rule: usize, is_matched: bool) {
+        if self.0.len() <= rule {
+            self.0.resize(rule + 1, RuleMatch::default());
+        }
+        let known = &mut self.0[rule];
+        *known = RuleMatch { is_applied: true, is_matched: known.is_matched || is_matched };
+    }
+
+    /// The indices of rules that were applied to something and have matched nothing.
+    pub fn unmatched(&self) -> impl Iterator<Item = usize> {
+        let rules = self.0.iter().enumerate();
+        rules.filter(|(_, rule)| rule.is_applied && !rule.is_matched).map(|(index, _)| index)
+    }
+}
+
 /// Every target of a group.
-pub fn populate(group: &TargetGroup, job: &ScrapeConfig) -> impl Iterator<Item = Populated> {
+pub fn populate<'p>(
+    group: &'p TargetGroup,
+    job: &'p ScrapeConfig,
+    matches: &'p mut RuleMatches,
+) -> impl Iterator<Item = Populated> + 'p {
     group.targets.iter().enumerate().map(move |(i, own)| {
         let discovered = discovered(own, &group.labels, job);
-        populate_one(&discovered, job).unwrap_or_else(|reason| Populated::Invalid {
+        populate_one(&discovered, job, matches).unwrap_or_else(|reason| Populated::Invalid {
             reason: format!("instance {i} in group {}: {reason}", group.source),
         })
     })
@@ -120,9 +150,14 @@ pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> La
 }
 
 /// The target of a discovered label set.
-pub(crate) fn populate_one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
+pub(crate) fn populate_one(
+    discovered: &Labels,
+    job: &ScrapeConfig,
+    matches: &mut RuleMatches,
+) -> Result<Populated, String> {
     let mut builder = LabelsBuilder::new(discovered);
-    if let Relabeled::DroppedBy(rule) = relabel(&mut builder, &job.relabel_configs) {
+    let see = |rule, is_matched| matches.add(rule, is_matched);
+    if let Relabeled::DroppedBy(rule) = relabel_seen(&mut builder, &job.relabel_configs, see) {
         return Ok(Populated::Dropped { discovered: discovered.clone(), rule });
     }
     let address = builder.get(ADDRESS).to_owned();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::Config;
 use model::{Labels, TargetGroup};
-use scraper::{Populated, populate};
+use scraper::{Populated, RuleMatches, populate};
 use serde_json::Value;
 
 fn labels(value: &Value) -> Labels {
@@ -22,7 +22,7 @@ fn passes(case: &Value) -> Result<(), String> {
         let theirs = labels(&case[what]);
         if *ours == theirs { Ok(()) } else { Err(format!("{what}: {ours:?}, not {theirs:?}")) }
     };
-    match populate(&group, &config.scrape_configs[0]).next().unwrap() {
+    match populate(&group, &config.scrape_configs[0], &mut RuleMatches::default()).next().unwrap() {
         Populated::Target(target) => {
             same("discovered_labels", &target.discovered)?;
             same("labels_after_relabeling", &target.labels)?;

@@ -3,7 +3,7 @@
 //! `objects` the kinds of objects, trimmed · `meta` names of labels · `pod`, `service`, … an object to a target group, pure · `role`
 //! which objects a role needs · `watched` the watches of one configuration · `kubelet` objects that Prometheus-Operator would write,
 //! made up, and `selector` whether a configuration asks for them · `discoverer` one configuration: objects in, target groups out ·
-//! `annotations` jobs for pods and services that ask for it by annotations.
+//! `annotations` jobs for pods and services that ask for it by annotations · `without_targets` what gives no target, and why.
 
 pub(crate) mod annotations;
 pub(crate) mod discoverer;
@@ -21,3 +21,4 @@ mod role;
 mod selector;
 mod service;
 mod watched;
+pub(crate) mod without_targets;

@@ -60,6 +60,7 @@ trimmed!(pub(crate) ServiceSpec {
     ip_families: Vec<String>,
     ip_family_policy: String,
     ports: Vec<ServicePort>,
+    selector: BTreeMap<String, String>,
 });
 trimmed!(pub(crate) ServicePort { name: String, port: u32, protocol: String });
 trimmed!(pub(crate) ServiceStatus { load_balancer: LoadBalancer });
