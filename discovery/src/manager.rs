@@ -72,7 +72,10 @@ impl Manager {
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
         let Options { own_namespace, kubelet_service, .. } = options;
-        let context = Context { metrics, kubernetes: Surroundings { watches, own_namespace, kubelet_service } };
+        let context = Context {
+            metrics,
+            kubernetes: Surroundings { watches, own_namespace, kubelet_service, pod_labels: Arc::default() },
+        };
         Ok(Self { store, context, running: HashMap::new(), next_id: 0, tasks })
     }
 

@@ -36,7 +36,7 @@ pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};
-pub use object::{Key, Kind, Namespace, ObjectMeta, controller, name, namespace, trim_metadata};
+pub use object::{Key, Kind, Namespace, ObjectMeta, TrimmedMeta, controller, name, namespace, trim_metadata};
 pub use requests::Limits;
 pub use scope::{Scope, own_namespace};
 pub use status::{StatusOf, StatusWriter, Written};

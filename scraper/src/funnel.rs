@@ -7,7 +7,7 @@ use config::ScrapeConfig;
 use model::relabel::relabel;
 use model::{Labels, LabelsBuilder, RelabelRule, TargetGroup};
 
-use crate::target::{Populated, RuleMatches, Target, discovered, populate_one};
+use crate::target::{Populated, RuleMatches, Target, found, populate_one};
 
 /// Values and examples that are kept of each rule.
 const KEPT_MAX: usize = 10;
@@ -59,8 +59,9 @@ impl Funnel {
         for group in groups {
             for own in &group.targets {
                 funnel.candidates += 1;
-                let found = discovered(own, &group.labels, job);
-                match populate_one(&found, job, &mut funnel.matches) {
+                let builder = found(&own.joined(&group.labels), job);
+                let found = builder.labels();
+                match populate_one(&found, builder, job, &mut funnel.matches) {
                     Ok(Populated::Target(target)) => funnel.targets.push(Arc::new(*target)),
                     Ok(Populated::Dropped { rule, .. }) => {
                         funnel.rules[rule].add(value_at(&found, &job.relabel_configs, rule), &found);
@@ -76,8 +77,9 @@ impl Funnel {
     ///
     /// # Errors
     /// When it cannot be scraped.
-    pub fn of_one(found: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
-        populate_one(&discovered(found, &Labels::empty(), job), job, &mut RuleMatches::default())
+    pub fn of_one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
+        let builder = found(discovered, job);
+        populate_one(&builder.labels(), builder, job, &mut RuleMatches::default())
     }
 }
 
@@ -138,7 +140,7 @@ scrape_configs:
     #[test]
     fn every_candidate_is_counted_where_it_falls_out() {
         let group = |app: &str, ports: &[&str]| {
-            let target = |port: &&str| labels(&[("__address__", "h:1"), ("__meta_port", port)]);
+            let target = |port: &&str| labels(&[("__address__", "h:1"), ("__meta_port", port)]).into();
             Arc::new(TargetGroup {
                 source: app.to_owned(),
                 labels: labels(&[("__meta_app", app), ("__meta_present", "true")]),

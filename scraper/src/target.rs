@@ -112,23 +112,30 @@ pub fn populate<'p>(
     job: &'p ScrapeConfig,
     matches: &'p mut RuleMatches,
 ) -> impl Iterator<Item = Populated> + 'p {
-    group.targets.iter().enumerate().map(move |(i, own)| {
-        let discovered = discovered(own, &group.labels, job);
-        populate_one(&discovered, job, matches).unwrap_or_else(|reason| Populated::Invalid {
-            reason: format!("instance {i} in group {}: {reason}", group.source),
-        })
+    (0..group.targets.len()).map(move |i| populate_target(group, i, job, matches))
+}
+
+/// The target at an index of a group.
+pub(crate) fn populate_target(
+    group: &TargetGroup,
+    index: usize,
+    job: &ScrapeConfig,
+    matches: &mut RuleMatches,
+) -> Populated {
+    let builder = found(&group.targets[index].joined(&group.labels), job);
+    populate_one(&builder.labels(), builder, job, matches).unwrap_or_else(|reason| Populated::Invalid {
+        reason: format!("instance {index} in group {}: {reason}", group.source),
     })
 }
 
-/// A target's own labels, its group's where it has none, and the job's where neither has.
-pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
-    let mut builder = LabelsBuilder::new(own);
+/// What discovery found of a target, and what the job says where it says nothing.
+pub(crate) fn found(discovered: &Labels, job: &ScrapeConfig) -> LabelsBuilder {
+    let mut builder = LabelsBuilder::new(discovered);
     let mut default = |name: &str, value: &str| {
         if builder.get(name).is_empty() {
             builder.set(name, value);
         }
     };
-    group.iter().for_each(|(name, value)| default(name, value));
     default(JOB, &job.job_name);
     default(INTERVAL, &format_duration_ms(job.scrape_interval_ms));
     default(TIMEOUT, &format_duration_ms(job.scrape_timeout_ms));
@@ -146,16 +153,16 @@ pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> La
             default(&format!("{PARAM_PREFIX}{name}"), first);
         }
     }
-    builder.labels()
+    builder
 }
 
-/// The target of a discovered label set.
+/// The target of a discovered label set, which is what the builder holds.
 pub(crate) fn populate_one(
     discovered: &Labels,
+    mut builder: LabelsBuilder,
     job: &ScrapeConfig,
     matches: &mut RuleMatches,
 ) -> Result<Populated, String> {
-    let mut builder = LabelsBuilder::new(discovered);
     let see = |rule, is_matched| matches.add(rule, is_matched);
     if let Relabeled::DroppedBy(rule) = relabel_seen(&mut builder, &job.relabel_configs, see) {
         return Ok(Populated::Dropped { discovered: discovered.clone(), rule });

@@ -17,7 +17,7 @@ fn passes(case: &Value) -> Result<(), String> {
     let text = case["config"].as_str().unwrap();
     let config = Config::parse(text, Path::new("prometheus.yml"), &|_| None).map_err(|e| e.to_string())?;
     let target = labels(&case["target_labels"]);
-    let group = TargetGroup { source: "g".into(), labels: labels(&case["group_labels"]), targets: vec![target] };
+    let group = TargetGroup { source: "g".into(), labels: labels(&case["group_labels"]), targets: vec![target.into()] };
     let same = |what: &str, ours: &Labels| {
         let theirs = labels(&case[what]);
         if *ours == theirs { Ok(()) } else { Err(format!("{what}: {ours:?}, not {theirs:?}")) }

@@ -12,7 +12,7 @@ use super::discoverer::namespaces;
 use super::endpointslice;
 use super::meta::{set, set_namespace, set_service};
 use super::objects::{EndpointSlice, Endpoints, Kind, Object, ObjectStore, Pod, Service, Subset};
-use super::pod::{self, set_pod};
+use super::pod::{self, pod_labels};
 use super::watched::Objects;
 use crate::discoverer::Surroundings;
 
@@ -182,9 +182,8 @@ fn pods(
         };
         let mut labels = LabelsBuilder::default();
         set(&mut labels, "namespace", namespace(&pod.metadata));
-        set_pod(&mut labels, &pod, attach, store);
         set_namespace(&mut labels, &pod.metadata, attach, store);
-        found.push(WithoutTargets { labels: labels.labels(), why });
+        found.push(WithoutTargets { labels: labels.labels().joined(&pod_labels(&pod, attach, store)), why });
     }
     found
 }

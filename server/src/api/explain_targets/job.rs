@@ -401,6 +401,7 @@ scrape_configs:
                 ("__meta_kubernetes_endpoint_port_name", port),
                 ("__meta_kubernetes_pod_name", pod),
             ])
+            .into()
         };
         Arc::new(TargetGroup {
             source: format!("endpoints/default/{service}"),

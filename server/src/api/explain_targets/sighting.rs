@@ -81,7 +81,7 @@ fn sightings(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Vec<Sighting>
         let meant = facts
             .groups
             .iter()
-            .flat_map(|group| group.targets.iter().map(|own| own.joined(&group.labels)).collect::<Vec<_>>());
+            .flat_map(|group| group.targets.iter().map(|target| target.joined(&group.labels)).collect::<Vec<_>>());
         for labels in meant.filter(|labels| is_meant(labels)) {
             if out.len() >= LISTED_MAX {
                 return out;
