@@ -1,5 +1,5 @@
-//! What is written to the status of objects, and which Secrets are read, with no more rights than each needs: on a real API server,
-//! which checks both against the definitions of the kinds.
+//! What is written to the status of objects, which Secrets are read, with no more rights than each needs, and what is said of a Service
+//! without endpoints: on a real API server, which checks what is written against the definitions of the kinds.
 
 use kit::{Weft, eventually};
 use serde_json::{Value, json};
@@ -27,6 +27,11 @@ pub fn of_objects() {
     accepted(&world, "servicemonitors", "named", &json!([true, ""]));
     is_said(&weft, "monitoring/named", "ServiceMonitor monitoring/named is selected; ");
     is_said(&weft, "monitoring/other", "secrets \"other\" is forbidden");
+
+    println!("a Service without endpoints is the reason why its monitor has no targets");
+    let why = "no targets: Service monitoring/lonely is selected, but its selector app=lonely matches no pod in the namespace \
+               monitoring.";
+    is_said(&weft, "monitoring/lonely", why);
 
     println!("accepted, invalid and not selected");
     let invalid = status(&world, "servicemonitors", "other", |status| {
