@@ -6,6 +6,7 @@ use config::SdConfig;
 use futures::future::BoxFuture;
 use kube_watch::{Key, Watches};
 
+use crate::kubernetes::pod_labels::PodLabels;
 use crate::metrics::Metrics;
 use crate::store::Publisher;
 
@@ -42,6 +43,7 @@ pub(crate) struct Surroundings {
     pub(crate) own_namespace: Option<String>,
     /// The Service of all kubelets that is made up where there is none.
     pub(crate) kubelet_service: Option<Key>,
+    pub(crate) pod_labels: Arc<PodLabels>,
 }
 
 /// A kind of service discovery: a row of the table in `kinds`.

@@ -157,7 +157,7 @@ fn read(path: &Path) -> Result<Vec<TargetGroup>, Error> {
         TargetGroup {
             source: format!("{}:{i}", path.display()),
             labels: labels.labels(),
-            targets: group.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
+            targets: group.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)]).into()).collect(),
         }
     };
     Ok(groups.into_iter().enumerate().map(group).collect())

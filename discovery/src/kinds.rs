@@ -30,7 +30,8 @@ mod tests {
         let registry = prometheus::Registry::new();
         let watches = kube_watch::Watches::new(&registry).unwrap();
         let metrics = crate::metrics::Metrics::new(&registry).unwrap();
-        let kubernetes = Surroundings { watches, own_namespace: None, kubelet_service: None };
+        let kubernetes =
+            Surroundings { watches, own_namespace: None, kubelet_service: None, pod_labels: std::sync::Arc::default() };
         let context = Context { metrics, kubernetes };
         let sd = &config.scrape_configs[0].sd;
         assert_eq!(sd.len(), 6);

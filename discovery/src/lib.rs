@@ -21,5 +21,6 @@ mod store;
 
 pub use error::Error;
 pub use kubernetes::annotations::annotation_jobs;
+pub use kubernetes::without_targets::{Lookup, WithoutTargets};
 pub use manager::{Manager, Options};
 pub use store::{Consumer, ProviderStatus, Subscription};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::discoverer::{Context, Surroundings};
 use crate::kinds;
+use crate::kubernetes::without_targets::Lookup;
 use crate::metrics::Metrics;
 use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStore};
 
@@ -71,7 +72,10 @@ impl Manager {
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
         let Options { own_namespace, kubelet_service, .. } = options;
-        let context = Context { metrics, kubernetes: Surroundings { watches, own_namespace, kubelet_service } };
+        let context = Context {
+            metrics,
+            kubernetes: Surroundings { watches, own_namespace, kubelet_service, pod_labels: Arc::default() },
+        };
         Ok(Self { store, context, running: HashMap::new(), next_id: 0, tasks })
     }
 
@@ -107,6 +111,12 @@ impl Manager {
     #[must_use]
     pub fn health(&self) -> Vec<ProviderStatus> {
         self.store.health()
+    }
+
+    /// Looks at the objects that discoveries follow, without holding up what they do.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup(self.context.kubernetes.clone())
     }
 
     /// Ends all discoveries and waits for them.

@@ -25,7 +25,7 @@ impl Discoverer for Static {
         publisher.replace(vec![TargetGroup {
             source: config.source.clone(),
             labels: config.labels.clone(),
-            targets: config.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
+            targets: config.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)]).into()).collect(),
         }]);
     }
 

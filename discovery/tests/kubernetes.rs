@@ -51,7 +51,7 @@ impl Discovered {
     fn addresses(&mut self, job: &str) -> Vec<String> {
         let groups = self.targets.current();
         let targets = groups.get(job).into_iter().flatten().flat_map(|group| &group.targets);
-        let mut all: Vec<String> = targets.map(|target| target.value("__address__").to_owned()).collect();
+        let mut all: Vec<String> = targets.map(|target| target.own.value("__address__").to_owned()).collect();
         all.sort();
         all
     }
@@ -207,7 +207,7 @@ async fn kubelets_are_found_without_an_operator_and_follow_their_nodes() {
     let groups = found.targets.current();
     let (group, target) = (&groups["endpoints"][0], &groups["endpoints"][0].targets[0]);
     assert_eq!(group.labels.value("__meta_kubernetes_service_label_k8s_app"), "kubelet");
-    assert_eq!(target.value("__meta_kubernetes_endpoint_address_target_kind"), "Node");
+    assert_eq!(target.own.value("__meta_kubernetes_endpoint_address_target_kind"), "Node");
     server.put(NODES, &node("n2", "10.0.0.2"));
     found.until("endpoints", &BOTH).await;
     found.until("slices", &BOTH).await;

@@ -34,7 +34,7 @@ fn rustls_provider() -> Result<(), ()> {
 fn addresses(groups: &TargetGroups, job: &str) -> Vec<String> {
     let groups = groups.get(job).into_iter().flatten();
     let mut all: Vec<String> =
-        groups.flat_map(|group| &group.targets).map(|t| t.value("__address__").to_owned()).collect();
+        groups.flat_map(|group| &group.targets).map(|t| t.own.value("__address__").to_owned()).collect();
     all.sort();
     all
 }

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 pub struct Right {
     /// The API group; empty for the core.
     pub group: &'static str,
-    /// The resource, `pods` for instance.
+    /// The resource, `pods` for instance, or a subresource: `probes/status`.
     pub resource: &'static str,
     /// `get`, `list`, `watch`, `create`, `patch`.
     pub verb: &'static str,
@@ -36,12 +36,14 @@ impl Access {
     /// # Errors
     /// When there is no such server, or it does not answer the question.
     pub async fn is_allowed(&self, right: &Right) -> Result<bool, Error> {
+        let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {
                 "group": right.group,
-                "resource": right.resource,
+                "resource": resource,
+                "subresource": subresource,
                 "verb": right.verb,
                 "namespace": right.namespace,
             }},

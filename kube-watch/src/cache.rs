@@ -158,19 +158,23 @@ impl<K: Kind> Cache<K> {
 
     /// Adds or replaces an object; true if it was known.
     pub(crate) fn apply(&self, key: Key, object: K) -> bool {
-        let object = Arc::new(object);
         // The lock is released before subscribers are called: they may read the cache.
         let mut known = self.known.lock();
         let is_mended = known.unreadable.remove(&key).is_some();
-        let former = known.objects.insert(key.clone(), Arc::clone(&object));
+        let former = known.objects.get(&key);
+        let was_known = former.is_some();
+        // A change of trimmed fields only is none: the object stays the same allocation, which consumers compare by address.
+        let is_changed = former.is_none_or(|former| **former != object);
+        if is_changed {
+            known.objects.insert(key.clone(), Arc::new(object));
+        }
         drop(known);
-        // A change of trimmed fields only is none.
-        if former.as_ref().is_none_or(|former| *former != object) {
+        if is_changed {
             self.notify(&[key]);
         } else if is_mended {
             self.notify(&[]);
         }
-        former.is_some()
+        was_known
     }
 
     pub(crate) fn remove(&self, key: Key) {
@@ -202,6 +206,8 @@ impl<K: Kind> Cache<K> {
             // What is there and cannot be decoded is no reason to forget what was known of it. Other namespaces are not in the list.
             if is_other(key) || listed.unreadable.contains_key(key) {
                 listed.objects.insert(key.clone(), Arc::clone(object));
+            } else if let Some(new) = listed.objects.get_mut(key).filter(|new| *new == object) {
+                *new = Arc::clone(object);
             }
         }
         listed
@@ -212,7 +218,8 @@ impl<K: Kind> Cache<K> {
         let former = std::mem::replace(&mut known.objects, listed.objects);
         let former_unreadable = std::mem::replace(&mut known.unreadable, listed.unreadable);
         let gone = former.keys().filter(|key| !known.objects.contains_key(*key)).cloned();
-        let differs = |(key, object): &(&Key, &Arc<K>)| former.get(*key) != Some(object);
+        let is_same = |key: &Key, object: &Arc<K>| former.get(key).is_some_and(|former| Arc::ptr_eq(former, object));
+        let differs = |(key, object): &(&Key, &Arc<K>)| !is_same(key, object);
         let new = known.objects.iter().filter(differs).map(|(key, _)| key.clone());
         let changed: Vec<Key> = gone.chain(new).collect();
         let is_new = |(key, why): &(&Key, &String)| former_unreadable.get(*key) != Some(why);

@@ -8,10 +8,10 @@
 //!   since when it is stale; one object that cannot be decoded keeps no other from being known; every request is bounded in time
 //!   and memory; no consumer sees a change that trimming hides; credentials never stand in an error or log.
 //! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
-//!   · `object` the contract of a kind, keys, `resource!` and `trimmed!`
+//!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!`
 //!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `decode` what is answered,
 //!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
-//!   following the server · `watches` the watches that run, shared · `metrics` what is counted.
+//!   following the server · `turns` how many named objects are watched at once · `watches` the watches that run, shared · `metrics` what is counted.
 //! - **Tests**: at the foot of each file; `tests/watches.rs` runs an API server of a few lines, `tests/faults.rs` one that answers
 //!   wrongly, late or never.
 
@@ -26,6 +26,8 @@ mod metrics;
 mod object;
 mod requests;
 mod scope;
+mod status;
+mod turns;
 mod watch;
 mod watches;
 
@@ -34,9 +36,10 @@ pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};
-pub use object::{Key, Kind, Namespace, ObjectMeta, controller, name, namespace, trim_metadata};
+pub use object::{Key, Kind, Namespace, ObjectMeta, TrimmedMeta, controller, name, namespace, trim_metadata};
 pub use requests::Limits;
 pub use scope::{Scope, own_namespace};
+pub use status::{StatusOf, StatusWriter, Written};
 pub use watches::{Watch, Watches};
 
 pub mod macros {

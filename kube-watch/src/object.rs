@@ -1,10 +1,14 @@
 //! Kinds of objects: what a kind must provide, and the macros that declare one trimmed to the fields that are needed.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::{Deref, DerefMut};
 
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -98,6 +102,59 @@ macro_rules! resource {
     };
 }
 
+/// Metadata as [`trim_metadata`] leaves it, and the version. The rest is passed over while it is decoded: managed fields are a third of
+/// many objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrimmedMeta(ObjectMeta);
+
+impl From<ObjectMeta> for TrimmedMeta {
+    fn from(meta: ObjectMeta) -> Self {
+        Self(meta)
+    }
+}
+
+impl Deref for TrimmedMeta {
+    type Target = ObjectMeta;
+
+    fn deref(&self) -> &ObjectMeta {
+        &self.0
+    }
+}
+
+impl DerefMut for TrimmedMeta {
+    fn deref_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for TrimmedMeta {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kept {
+            namespace: Option<String>,
+            name: Option<String>,
+            uid: Option<String>,
+            resource_version: Option<String>,
+            labels: Option<BTreeMap<String, String>>,
+            annotations: Option<BTreeMap<String, String>>,
+            owner_references: Option<Vec<OwnerReference>>,
+        }
+        let Kept { namespace, name, uid, resource_version, labels, annotations, owner_references } =
+            Kept::deserialize(from)?;
+        Ok(Self(ObjectMeta {
+            namespace,
+            name,
+            uid,
+            resource_version,
+            labels,
+            annotations,
+            owner_references,
+            ..ObjectMeta::default()
+        }))
+    }
+}
+
 /// A namespace, of which only labels and annotations matter. Discovery and the operator share its watch.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -179,4 +236,22 @@ pub fn trim_metadata(meta: &mut ObjectMeta) {
         owner_references: meta.owner_references.take(),
         ..ObjectMeta::default()
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trimmed_metadata_is_what_is_left_of_all() {
+        let text = r#"{"name":"n","namespace":"s","uid":"u","resourceVersion":"7","labels":{"a":"b"},"annotations":null,
+            "generation":3,"finalizers":["f"],"managedFields":[{"manager":"m","fieldsV1":{"f:metadata":{}}}],
+            "ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"r","uid":"o","controller":true}]}"#;
+        let trimmed: TrimmedMeta = serde_json::from_str(text).unwrap();
+        let mut all: ObjectMeta = serde_json::from_str(text).unwrap();
+        assert_eq!(trimmed.resource_version.as_deref(), Some("7"));
+        trim_metadata(&mut all);
+        all.resource_version = Some("7".to_owned());
+        assert_eq!(*trimmed, all);
+    }
 }

@@ -39,6 +39,10 @@ pub struct Limits {
     pub settle: Duration,
     /// The first pause after a failure; later ones are longer.
     pub pause: Duration,
+    /// So many objects that users name ([`Scope::named`]) are watched at once, which is a connection each.
+    pub named_watches: usize,
+    /// The others are listed this often.
+    pub poll: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +53,8 @@ impl Default for Limits {
             watch: Duration::from_secs(290),
             settle: Duration::from_secs(10),
             pause: Duration::from_millis(800),
+            named_watches: 100,
+            poll: Duration::from_secs(30),
         }
     }
 }

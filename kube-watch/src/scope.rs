@@ -17,6 +17,9 @@ pub struct Scope {
     /// Where to look while looking in all namespaces is forbidden. Without meaning where a namespace is named, and for kinds that
     /// live outside of namespaces.
     pub fallback_namespace: Option<String>,
+    /// There may be thousands of such scopes, as of objects that users name: [`Limits::named_watches`](crate::Limits) of them are
+    /// watched at once.
+    pub is_one_of_many: bool,
 }
 
 impl Scope {
@@ -31,6 +34,12 @@ impl Scope {
     pub fn object(namespace: impl Into<String>, name: &str) -> Self {
         // The API server grants `list` and `watch` on `resourceNames` only with this field selector.
         Self { field_selector: format!("metadata.name={name}"), ..Self::namespace(namespace) }
+    }
+
+    /// The same for an object that a user's object names.
+    #[must_use]
+    pub fn named(namespace: impl Into<String>, name: &str) -> Self {
+        Self { is_one_of_many: true, ..Self::object(namespace, name) }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
 use crate::requests::{Limits, Next, Requests};
 use crate::scope::Scope;
+use crate::turns::Turns;
 
 /// A watch that ends sooner is not resumed at once: a server that ends every watch would be asked without a pause.
 const SHORT: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ pub(crate) struct Follower<K> {
     pub(crate) slot: Arc<ClientSlot>,
     pub(crate) metrics: Metrics,
     pub(crate) limits: Limits,
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl<K: Kind> Follower<K> {
@@ -86,7 +88,14 @@ impl<K: Kind> Follower<K> {
         // Up to where everything is known; `None` before a list.
         let mut version = None;
         let (mut n_short, mut n_resumed) = (0, 0);
+        let mut turn = None;
         loop {
+            if version.is_some() && turn.is_none() && self.scope.is_one_of_many {
+                turn = self.turns.watch(self.limits.poll).await;
+                if turn.is_none() {
+                    version = None;
+                }
+            }
             let is_watching = version.is_some();
             let result = match &mut version {
                 None => self.list(requests).await.map(|listed| version = Some(listed)),
@@ -134,7 +143,9 @@ impl<K: Kind> Follower<K> {
             Decoded::Good(key, object) => drop(listed.objects.insert(key, Arc::new(object))),
             Decoded::Unreadable(key, why) => drop(listed.unreadable.insert(key, why)),
         };
+        let turn = if self.scope.is_one_of_many { Some(self.turns.list().await) } else { None };
         let version = requests.list(&mut found).await?;
+        drop(turn);
         // What falls back to one namespace replaces only what is there.
         let part = requests.namespace().filter(|_| self.scope.namespace.is_none());
         for (key, why) in self.cache.replace(part, listed) {

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
 use crate::requests::Limits;
 use crate::scope::Scope;
+use crate::turns::Turns;
 use crate::watch::Follower;
 
 /// All watches of the process. Dropping it, and every [`Watch`], ends them.
@@ -22,6 +23,7 @@ pub struct Watches {
     running: Mutex<Running>,
     metrics: Metrics,
     limits: Limits,
+    turns: Arc<Turns>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,8 @@ impl Watches {
     /// # Errors
     /// When the registry already holds metrics of these names.
     pub fn with_limits(registry: &Registry, limits: Limits) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self { running: Mutex::default(), metrics: Metrics::new(registry)?, limits }))
+        let turns = Arc::new(Turns::new(limits.named_watches));
+        Ok(Arc::new(Self { running: Mutex::default(), metrics: Metrics::new(registry)?, limits, turns }))
     }
 
     /// The watch of the objects of kind `K` in a scope. It starts now, within a tokio runtime, unless it runs already.
@@ -83,8 +86,8 @@ impl Watches {
         }
         let cache = Arc::new(Cache::<K>::new());
         let slot = running.slot(server);
-        let (metrics, limits) = (self.metrics.clone(), self.limits);
-        let follower = Follower { cache: Arc::clone(&cache), scope: scope.clone(), slot, metrics, limits };
+        let (metrics, limits, turns) = (self.metrics.clone(), self.limits, Arc::clone(&self.turns));
+        let follower = Follower { cache: Arc::clone(&cache), scope: scope.clone(), slot, metrics, limits, turns };
         let task = running.tasks.spawn(follower.run());
         let id = running.next_id;
         running.next_id += 1;

@@ -166,7 +166,7 @@ fn open(events: &[String]) -> Answer {
 /// Nothing is reported as late but what never comes; pauses are as good as none.
 fn patient() -> Limits {
     let long = Duration::from_secs(60);
-    Limits { answer: long, list: long, watch: long, settle: long, pause: Duration::from_millis(1) }
+    Limits { answer: long, list: long, watch: long, settle: long, pause: Duration::from_millis(1), ..Limits::default() }
 }
 
 struct Watched {

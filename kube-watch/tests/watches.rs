@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::KubeApi;
-use kube_watch::{Changes, Key, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{Changes, Key, Limits, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
 use prometheus::Registry;
 
 trimmed!(
@@ -96,6 +96,48 @@ async fn a_single_object_is_asked_for_by_name() {
     let queries = server.queries(OF_A);
     assert!(queries[0].contains("fieldSelector=metadata.name%3Dx"), "{queries:?}");
     assert!(queries.len() == 2 && !queries[1].contains("fieldSelector"), "another scope is another watch: {queries:?}");
+}
+
+/// One watch at once: `x` has it, and `y` is listed this often.
+async fn named(server: &KubeApi, poll: Duration) -> (Arc<Watches>, Arc<Changes<u8>>, [Watch<Secret>; 2]) {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    ["x", "y"].iter().for_each(|name| server.put(ALL, &parsed(name, "1")));
+    let limits = Limits { named_watches: 1, poll, ..Limits::default() };
+    let watches = Watches::with_limits(&Registry::new(), limits).unwrap();
+    let changes = Arc::new(Changes::default());
+    let x: Watch<Secret> = watches.watch(&server_of(server), Scope::named("a", "x"));
+    x.notify(&changes, 1);
+    until(&x, &changes, &[("x", "1")]).await;
+    let y: Watch<Secret> = watches.watch(&server_of(server), Scope::named("a", "y"));
+    y.notify(&changes, 2);
+    until(&y, &changes, &[("y", "1")]).await;
+    (watches, changes, [x, y])
+}
+
+fn parsed(name: &str, value: &str) -> serde_json::Value {
+    serde_json::from_str(&secret(name, value, 1)).unwrap()
+}
+
+#[tokio::test]
+async fn named_objects_beyond_the_bound_are_listed_again() {
+    let server = KubeApi::start();
+    let (_watches, changes, [_x, y]) = named(&server, Duration::from_millis(10)).await;
+    server.put(ALL, &parsed("y", "2"));
+    until(&y, &changes, &[("y", "2")]).await;
+    let lists_of =
+        |name: &str| server.queries(OF_A).iter().filter(|query| query.contains(&format!("%3D{name}&"))).count();
+    assert_eq!(lists_of("x"), 1, "one is watched");
+    assert!(lists_of("y") > 1, "the other one is listed again");
+}
+
+#[tokio::test]
+async fn a_named_object_is_watched_once_another_one_is_not_any_more() {
+    let server = KubeApi::start();
+    let (_watches, changes, [x, y]) = named(&server, Duration::from_secs(3_600)).await;
+    server.put(ALL, &parsed("y", "2"));
+    drop(x);
+    until(&y, &changes, &[("y", "2")]).await;
+    assert_eq!(server.n_lists(OF_A), 2, "each once");
 }
 
 #[tokio::test]

@@ -45,5 +45,5 @@ pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};
 pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples};
 pub use source_labels::SourceLabels;
-pub use target_group::{TargetGroup, TargetGroups};
+pub use target_group::{TargetGroup, TargetGroups, TargetLabels};
 pub use time::Timestamp;

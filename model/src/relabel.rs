@@ -253,17 +253,20 @@ impl RelabelRule {
         &self.spec
     }
 
-    /// Applies the rule; false when it drops the set.
-    fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+    /// Applies the rule.
+    fn apply(&self, labels: &mut LabelsBuilder) -> Applied {
         let spec = &self.spec;
         let target = spec.target_label.as_str();
+        let keeps = |is_matched: bool| Applied { is_kept: is_matched, is_matched };
+        let drops = |is_matched: bool| Applied { is_kept: !is_matched, is_matched };
+        let mut is_matched = true;
         match spec.action {
-            RelabelAction::Keep => return self.pattern.is_match(&self.source(labels)),
-            RelabelAction::Drop => return !self.pattern.is_match(&self.source(labels)),
+            RelabelAction::Keep => return keeps(self.pattern.is_match(&self.source(labels))),
+            RelabelAction::Drop => return drops(self.pattern.is_match(&self.source(labels))),
             // A missing target label is the empty string, which equals empty source labels.
-            RelabelAction::KeepEqual => return labels.get(target) == self.source(labels),
-            RelabelAction::DropEqual => return labels.get(target) != self.source(labels),
-            RelabelAction::Replace => self.replace(labels),
+            RelabelAction::KeepEqual => return keeps(labels.get(target) == self.source(labels)),
+            RelabelAction::DropEqual => return drops(labels.get(target) == self.source(labels)),
+            RelabelAction::Replace => is_matched = self.replace(labels),
             RelabelAction::HashMod => {
                 let hash = hash(&self.source(labels)) % spec.modulus;
                 labels.set(target, hash.to_string());
@@ -285,26 +288,35 @@ impl RelabelRule {
                     .iter()
                     .filter_map(|(n, v)| Some((self.pattern.expand(n, &spec.replacement)?, v.to_owned())))
                     .collect();
+                is_matched = !mapped.is_empty();
                 for (name, value) in mapped {
                     labels.set(&name, value);
                 }
             }
-            RelabelAction::LabelDrop => labels.retain(|name, _| !self.pattern.is_match(name)),
-            RelabelAction::LabelKeep => labels.retain(|name, _| self.pattern.is_match(name)),
+            RelabelAction::LabelDrop | RelabelAction::LabelKeep => {
+                let is_drop = spec.action == RelabelAction::LabelDrop;
+                is_matched = false;
+                labels.retain(|name, _| {
+                    let is_one = self.pattern.is_match(name);
+                    is_matched |= is_one;
+                    is_one != is_drop
+                });
+            }
         }
-        true
+        Applied { is_kept: true, is_matched }
     }
 
-    fn replace(&self, labels: &mut LabelsBuilder) {
+    /// True if the pattern matched.
+    fn replace(&self, labels: &mut LabelsBuilder) -> bool {
         let (spec, source) = (&self.spec, self.source(labels));
-        let Some(target) = self.pattern.expand(&source, &spec.target_label) else { return };
+        let Some(target) = self.pattern.expand(&source, &spec.target_label) else { return false };
         // A template may expand to an invalid name; upstream's `Replace` then leaves the set unchanged.
-        if !self.names.is_label_name(&target) {
-            return;
+        if self.names.is_label_name(&target) {
+            // The pattern matched, so that this is `Some` too; an empty value removes the label.
+            let value = self.pattern.expand(&source, &spec.replacement).unwrap_or_default();
+            labels.set(&target, value);
         }
-        // The pattern matched, so that this is `Some` too; an empty value removes the label.
-        let value = self.pattern.expand(&source, &spec.replacement).unwrap_or_default();
-        labels.set(&target, value);
+        true
     }
 
     /// What the rule looks at: the values of its source labels, joined by its separator.
@@ -354,6 +366,14 @@ impl Pattern {
     }
 }
 
+/// What one rule did.
+#[derive(Clone, Copy)]
+struct Applied {
+    is_kept: bool,
+    /// Its expression matched; of actions without one, always.
+    is_matched: bool,
+}
+
 /// The result of relabelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -374,10 +394,19 @@ impl Relabeled {
 
 /// Applies the rules in order, until one drops the set.
 pub fn relabel(labels: &mut LabelsBuilder, rules: &[RelabelRule]) -> Relabeled {
-    match rules.iter().position(|rule| !rule.apply(labels)) {
-        Some(rule_idx) => Relabeled::DroppedBy(rule_idx),
-        None => Relabeled::Kept,
+    relabel_seen(labels, rules, |_, _| {})
+}
+
+/// The same; `see` is called with the index of each rule that is applied, and whether it matched.
+pub fn relabel_seen(labels: &mut LabelsBuilder, rules: &[RelabelRule], mut see: impl FnMut(usize, bool)) -> Relabeled {
+    for (rule_idx, rule) in rules.iter().enumerate() {
+        let Applied { is_kept, is_matched } = rule.apply(labels);
+        see(rule_idx, is_matched);
+        if !is_kept {
+            return Relabeled::DroppedBy(rule_idx);
+        }
     }
+    Relabeled::Kept
 }
 
 fn check(spec: &RelabelSpec, names: NameValidation) -> Result<(), RelabelError> {

@@ -15,6 +15,7 @@ use crate::rbac::{MissingRight, missing_rights};
 use crate::reconcile::Memory;
 use crate::rule_language::RuleLanguage;
 use crate::sources::{Opener, Sources, Tag};
+use crate::statuses::Statuses;
 
 /// Changes that follow one another faster are taken together: an apply of many objects is one change of the configuration.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -25,6 +26,7 @@ pub struct Operator {
     options: OperatorOptions,
     changes: Arc<Changes<Tag>>,
     events: Events,
+    statuses: Statuses,
     settings: Settings,
     language: Arc<dyn RuleLanguage>,
     state: Mutex<OperatorState>,
@@ -49,6 +51,7 @@ impl Operator {
             options;
         let changes = Arc::new(Changes::default());
         let events = Events::new(server.clone());
+        let statuses = Statuses::new(server.clone(), prometheus.clone());
         let opener = Opener { watches, server, changes: Arc::clone(&changes) };
         let key = prometheus.map(|(namespace, name)| Key::new(namespace, name));
         // A Prometheus object selects monitors of its own namespace first.
@@ -60,6 +63,7 @@ impl Operator {
             options: asked,
             changes,
             events,
+            statuses,
             settings,
             language,
             state: Mutex::new(state),
@@ -94,10 +98,10 @@ impl Operator {
         Arc::clone(&self.outcome.lock())
     }
 
-    /// Calls `changed` whenever the configuration that follows from the objects is another one; writes Events of objects.
+    /// Calls `changed` whenever the configuration that follows from the objects is another one; writes Events and the status of objects.
     pub async fn run<F: Future<Output = ()>>(&self, changed: impl Fn() -> F) {
         // Beside one another: a slow API server does not hold up changes.
-        tokio::join!(self.follow(changed), self.events.write());
+        tokio::join!(self.follow(changed), self.events.write(), self.statuses.write());
     }
 
     async fn follow<F: Future<Output = ()>>(&self, changed: impl Fn() -> F) {
@@ -122,7 +126,7 @@ impl Operator {
     fn reconcile(&self, state: &mut OperatorState) {
         let OperatorState { sources, memory, file } = state;
         // Before a configuration file is there too: its watches are open by then.
-        let Some(seen) = sources.look(memory.assets_in_force()) else { return };
+        let Some(seen) = sources.look(memory, &self.settings) else { return };
         let Some(file) = file else { return };
         let (settings, language) = (&self.settings, &*self.language);
         let inputs = Inputs { seen: &seen, assets: sources.assets(), settings, file, language };
@@ -131,6 +135,7 @@ impl Operator {
         let changed = new.changed_since(&before);
         log_changes(&before, &new, &changed);
         self.events.publish(&changed);
+        self.statuses.note(&new, &seen);
         *self.outcome.lock() = Arc::new(new);
     }
 }

@@ -1,5 +1,6 @@
 //! What jobs are made from: what the watches know at one moment, what flags say, and the configuration file.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,13 +10,14 @@ use config::{Defaults, GlobalConfig};
 use crate::assets::{AssetId, AssetKind, Assets};
 use crate::generate::Options;
 use crate::objects::{
-    LabelSelector, Meta, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec,
-    ServiceMonitorSpec,
+    Kind, LabelSelector, Meta, ObjectRef, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec,
+    ScrapeConfigSpec, ServiceMonitorSpec,
 };
 use crate::outcome::KindState;
+use crate::reported::Reported;
 use crate::resolve::Placeholders;
 use crate::rule_language::RuleLanguage;
-use crate::select::Namespaces;
+use crate::select::{Namespaces, select};
 use crate::watched::Watched;
 
 /// All that jobs are made from.
@@ -45,16 +47,30 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Collects the Secrets and ConfigMaps that the objects name.
-    pub(crate) fn assets(&self, found: &mut BTreeSet<AssetId>) {
-        fn of<S>(objects: &[Arc<Watched<S>>], found: &mut BTreeSet<AssetId>) {
-            objects.iter().for_each(|object| found.extend(named(object)));
-        }
-        of(&self.service_monitors, found);
-        of(&self.pod_monitors, found);
-        of(&self.probes, found);
-        of(&self.scrape_configs, found);
+    /// Collects the Secrets and ConfigMaps that the objects name which are selected. Others are of no use, and whoever may create a
+    /// monitor anywhere could have any number of them read.
+    pub(crate) fn assets(&self, selection: &Selection<'_>, found: &mut BTreeSet<AssetId>) {
+        selection.assets(Kind::ServiceMonitor, &self.service_monitors, found);
+        selection.assets(Kind::PodMonitor, &self.pod_monitors, found);
+        selection.assets(Kind::Probe, &self.probes, found);
+        selection.assets(Kind::ScrapeConfig, &self.scrape_configs, found);
         found.extend(self.of_prometheus());
+    }
+
+    /// What the status of an object says.
+    pub(crate) fn reported(&self, object: &ObjectRef) -> Option<&Reported> {
+        fn of<'s, S>(all: &'s [Arc<Watched<S>>], object: &ObjectRef) -> Option<&'s Reported> {
+            let wanted = Meta { namespace: object.namespace.clone(), name: object.name.clone(), ..Meta::default() };
+            let at = all.binary_search_by(|one| upstream_order(&one.meta, &wanted)).ok()?;
+            Some(&all[at].reported)
+        }
+        match object.kind {
+            Kind::ServiceMonitor => of(&self.service_monitors, object),
+            Kind::PodMonitor => of(&self.pod_monitors, object),
+            Kind::Probe => of(&self.probes, object),
+            Kind::ScrapeConfig => of(&self.scrape_configs, object),
+            Kind::PrometheusRule => of(&self.prometheus_rules, object),
+        }
     }
 
     /// The Secrets and ConfigMaps that the Prometheus object names, mounted ones among them.
@@ -64,6 +80,28 @@ impl Seen {
             _ => None,
         };
         object.into_iter().flat_map(|object| named(object).chain(mounted_of(object)))
+    }
+}
+
+/// The selectors that hold: those of the Prometheus object in force, and of the one that is seen and may come into force.
+#[derive(Debug)]
+pub(crate) struct Selection<'s> {
+    /// Each with the namespace of its object.
+    pub(crate) specs: Vec<(Cow<'s, PrometheusSpec>, &'s str)>,
+    pub(crate) namespaces: &'s Namespaces,
+}
+
+impl Selection<'_> {
+    fn assets<S>(&self, kind: Kind, objects: &[Arc<Watched<S>>], found: &mut BTreeSet<AssetId>) {
+        // Most objects name nothing, and all are looked at after every change.
+        for object in objects.iter().filter(|object| !object.assets.is_empty()) {
+            let is_selected = |(spec, own): &(Cow<'_, PrometheusSpec>, &str)| {
+                select((spec, own), kind, &object.meta, self.namespaces).is_ok()
+            };
+            if self.specs.iter().any(is_selected) {
+                found.extend(named(object));
+            }
+        }
     }
 }
 

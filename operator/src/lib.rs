@@ -10,7 +10,8 @@
 //!   · `not_applied` fields without effect · `objects` the kinds · `assets` Secrets and ConfigMaps · `selector` label
 //!   selectors · `select` which objects are selected · `validate/` what is refused · `generate/` the configuration ·
 //!   `resolve` placeholders and mounted files · `rule_cache` relabelling rules that many jobs have ·
-//!   `rule_language` what checks rules · `document` how it is built.
+//!   `rule_language` what checks rules · `document` how it is built · `events`, `statuses` what is
+//!   written to objects · `reported` what their status says.
 //! - **Tests**: at the foot of each file; `tests/` compares with what upstream generates, and follows a
 //!   fake API server; `benches/` says what thousands of monitors cost.
 
@@ -27,12 +28,14 @@ mod options;
 mod outcome;
 mod rbac;
 mod reconcile;
+mod reported;
 mod resolve;
 mod rule_cache;
 mod rule_language;
 mod select;
 mod selector;
 mod sources;
+mod statuses;
 mod validate;
 mod watched;
 

@@ -40,10 +40,26 @@ const NEEDS: &[Need] = &[
 ];
 
 /// Of the Prometheus object alone.
-const PROMETHEUS: Need = need(GROUP, "prometheuses", "the Prometheus object is not followed");
+const PROMETHEUS: [Need; 2] = [
+    need(GROUP, "prometheuses", "the Prometheus object is not followed"),
+    status("prometheuses/status", "the Prometheus object does not say in status.conditions whether it is in force"),
+];
+
+/// With a Prometheus object.
+const STATUSES: [Need; 5] = [
+    status("servicemonitors/status", "ServiceMonitors do not say in status.bindings whether they are accepted"),
+    status("podmonitors/status", "PodMonitors do not say in status.bindings whether they are accepted"),
+    status("probes/status", "Probes do not say in status.bindings whether they are accepted"),
+    status("scrapeconfigs/status", "ScrapeConfigs do not say in status.bindings whether they are accepted"),
+    status("prometheusrules/status", "PrometheusRules do not say in status.bindings whether they are accepted"),
+];
 
 const fn need(group: &'static str, resource: &'static str, without: &'static str) -> Need {
     Need { group, resource, without, is_cluster_wide: false, verbs: FOLLOW }
+}
+
+const fn status(resource: &'static str, without: &'static str) -> Need {
+    Need { verbs: &["patch"], ..need(GROUP, resource, without) }
 }
 
 /// Both are needed to follow objects.
@@ -101,10 +117,12 @@ fn wanted(options: &OperatorOptions) -> Vec<(Right, &'static str)> {
             wanted.push((right, need.without));
         }
     };
+    let mut needs: Vec<&Need> = NEEDS.iter().collect();
     if let Some((namespace, _)) = &options.prometheus {
-        want(&PROMETHEUS, Some(namespace));
+        PROMETHEUS.iter().for_each(|need| want(need, Some(namespace)));
+        needs.extend(&STATUSES);
     }
-    for need in NEEDS {
+    for need in needs {
         if options.namespaces.is_empty() || need.is_cluster_wide {
             want(need, None);
         } else {
@@ -119,12 +137,13 @@ fn wanted(options: &OperatorOptions) -> Vec<(Right, &'static str)> {
 #[must_use]
 pub fn role_manifests(missing: &[MissingRight], account: (&str, &str)) -> String {
     /// Resources by group and verbs.
-    type Rules<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a str>>;
+    type Rules<'a> = BTreeMap<(&'a str, String), Vec<&'a str>>;
     let mut by_place: BTreeMap<Option<&str>, Rules<'_>> = BTreeMap::new();
     for one in missing {
         let of_place = by_place.entry(one.right.namespace.as_deref()).or_default();
         // Whoever may follow objects should be able to look at one.
-        let verbs = if one.verbs == ["create"] { "create" } else { "get, list, watch" };
+        let is_followed = one.verbs.iter().any(|verb| FOLLOW.contains(verb));
+        let verbs = if is_followed { "get, list, watch".to_owned() } else { one.verbs.join(", ") };
         let resources = of_place.entry((one.right.group, verbs)).or_default();
         if !resources.contains(&one.right.resource) {
             resources.push(one.right.resource);
@@ -172,7 +191,7 @@ mod tests {
         let in_namespace =
             |name: &str| wanted.iter().filter(|(right, _)| right.namespace.as_deref() == Some(name)).count();
         let in_cluster = wanted.iter().filter(|(right, _)| right.namespace.is_none()).map(|(right, _)| right.resource);
-        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (21, 21, 2));
+        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (26, 26, 3));
         assert_eq!(in_cluster.collect::<Vec<_>>(), ["nodes", "nodes", "namespaces", "namespaces"]);
     }
 

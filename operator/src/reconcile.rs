@@ -1,5 +1,6 @@
 //! Objects to jobs and rule groups: each is selected, checked and generated on its own, so that none breaks another.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use model::duration::format_duration_ms;
 
 use crate::assets::{AssetId, AssetKind};
 use crate::generate::{GenerateError, Generator, Job};
-use crate::inputs::{FileConfig, FoundPrometheus, Inputs, Settings, mounted, named, versions};
+use crate::inputs::{FileConfig, FoundPrometheus, Inputs, Seen, Selection, Settings, mounted, named, versions};
 use crate::made::{Context, Made, MadeOf, Maker};
 use crate::not_applied::not_applied;
 use crate::objects::{
@@ -138,6 +139,24 @@ impl Memory {
         found
     }
 
+    /// The selectors of the object in force, and of the one that is seen.
+    pub(crate) fn selection<'s>(&'s self, seen: &'s Seen, settings: &'s Settings) -> Selection<'s> {
+        let mut specs = Vec::new();
+        match &seen.prometheus {
+            FoundPrometheus::NotAsked => {
+                specs.push((Cow::Owned(selectors_of_flags(settings)), settings.namespace.as_str()));
+            }
+            FoundPrometheus::Object(watched) => {
+                let spec = watched.spec.iter().map(|spec| (Cow::Borrowed(spec), watched.meta.namespace.as_str()));
+                specs.extend(spec);
+            }
+            FoundPrometheus::Missing { .. } => {}
+        }
+        let base = self.base.as_ref().map(|base| &base.prometheus);
+        specs.extend(base.map(|base| (Cow::Borrowed(&base.spec), base.metadata.namespace.as_str())));
+        Selection { specs, namespaces: &seen.namespaces }
+    }
+
     /// With a paused object everything stays as it is, monitors and Secrets too: upstream does nothing for one. After a
     /// start there is nothing that could stay, so that what there is then is made once.
     fn paused(&self, inputs: Inputs<'_>, before: &Outcome) -> Option<Outcome> {
@@ -261,9 +280,19 @@ fn state_of(watched: &Watched<PrometheusSpec>, error: Option<String>) -> Prometh
 
 /// What flags ask for where there is no Prometheus object: everything that is visible.
 fn of_flags(settings: &Settings, global: &GlobalConfig) -> Prometheus {
+    let spec = PrometheusSpec {
+        // Timeouts of monitors without an interval are compared with it.
+        scrape_interval: format_duration_ms(global.scrape_interval_ms),
+        ..selectors_of_flags(settings)
+    };
+    let metadata = Meta { namespace: settings.namespace.clone(), ..Meta::default() };
+    Prometheus { metadata, spec }
+}
+
+fn selectors_of_flags(settings: &Settings) -> PrometheusSpec {
     let selector = || Some(settings.selector.clone());
     let all = || Some(LabelSelector::default());
-    let spec = PrometheusSpec {
+    PrometheusSpec {
         service_monitor_selector: selector(),
         service_monitor_namespace_selector: all(),
         pod_monitor_selector: selector(),
@@ -274,12 +303,8 @@ fn of_flags(settings: &Settings, global: &GlobalConfig) -> Prometheus {
         scrape_config_namespace_selector: all(),
         rule_selector: selector(),
         rule_namespace_selector: all(),
-        // Timeouts of monitors without an interval are compared with it.
-        scrape_interval: format_duration_ms(global.scrape_interval_ms),
         ..PrometheusSpec::default()
-    };
-    let metadata = Meta { namespace: settings.namespace.clone(), ..Meta::default() };
-    Prometheus { metadata, spec }
+    }
 }
 
 /// The configuration that a Prometheus object asks for, without jobs, and the object as jobs see it.

@@ -28,6 +28,16 @@ impl Placeholders {
         Self(values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
+    /// With what follows from the shard where each zone has shards of its own, unless it is known: they take turns.
+    fn in_zones(&self, zones: Option<&[String]>) -> Cow<'_, Self> {
+        let shard = self.0.get("SHARD").and_then(|shard| shard.parse::<usize>().ok());
+        let (Some(zones), Some(shard)) = (zones, shard) else { return Cow::Borrowed(self) };
+        let mut all = self.clone();
+        all.0.entry("INZONE_SHARD".to_owned()).or_insert_with(|| (shard / zones.len()).to_string());
+        all.0.entry("TOPOLOGY_ZONE".to_owned()).or_insert_with(|| zones[shard % zones.len()].clone());
+        Cow::Owned(all)
+    }
+
     /// Replaces every `$(NAME)` that is known; others stay.
     fn expand<'t>(&self, text: &'t str) -> Cow<'t, str> {
         // Nearly all texts, without a copy.
@@ -69,17 +79,18 @@ pub struct ResolveError {
 }
 
 /// Replaces placeholders and files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Resolver<'a> {
     prometheus: &'a Prometheus,
     assets: &'a Assets,
-    placeholders: &'a Placeholders,
+    placeholders: Cow<'a, Placeholders>,
 }
 
 impl<'a> Resolver<'a> {
     /// For what this Prometheus object asks for.
     #[must_use]
     pub fn new(prometheus: &'a Prometheus, assets: &'a Assets, placeholders: &'a Placeholders) -> Self {
+        let placeholders = placeholders.in_zones(prometheus.spec.zones());
         Self { prometheus, assets, placeholders }
     }
 
@@ -139,6 +150,28 @@ impl<'a> Resolver<'a> {
 
 #[cfg(test)]
 mod tests {
+    /// What `$(TOPOLOGY_ZONE)` and `$(INZONE_SHARD)` are for a shard.
+    #[track_caller]
+    fn check_zone(mode: &str, known: &[(&'static str, &str)], expected: &str) {
+        let strategy = serde_json::json!({"mode": mode, "topology": {"values": ["a", "b", "c"]}});
+        let spec = serde_json::from_value(serde_json::json!({"shardingStrategy": strategy})).unwrap();
+        let prometheus = Prometheus { spec, ..Prometheus::default() };
+        let placeholders = Placeholders::new(known.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let assets = Assets::default();
+        let resolver = Resolver::new(&prometheus, &assets, &placeholders);
+        let resolved = resolver.resolve(&Yaml::text("$(TOPOLOGY_ZONE) $(INZONE_SHARD)")).unwrap();
+        assert_eq!(resolved, Yaml::text(expected), "{known:?}");
+    }
+
+    #[test]
+    fn zones_take_turns_with_shards() {
+        check_zone("Topology", &[("SHARD", "0")], "a 0");
+        check_zone("Topology", &[("SHARD", "5")], "c 1");
+        check_zone("Topology", &[("SHARD", "5"), ("TOPOLOGY_ZONE", "b"), ("INZONE_SHARD", "0")], "b 0");
+        check_zone("Classic", &[("SHARD", "5")], "$(TOPOLOGY_ZONE) $(INZONE_SHARD)");
+        check_zone("Topology", &[("SHARD", "x")], "$(TOPOLOGY_ZONE) $(INZONE_SHARD)");
+    }
+
     use super::*;
 
     #[test]

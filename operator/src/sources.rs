@@ -7,11 +7,12 @@ use std::sync::Arc;
 use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, Scope, Watch, Watches};
 
 use crate::assets::{AssetId, AssetKind, Assets};
-use crate::inputs::{FoundPrometheus, Seen, upstream_order};
+use crate::inputs::{FoundPrometheus, Seen, Settings, upstream_order};
 use crate::objects::{
     Kind, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec,
 };
 use crate::outcome::KindState;
+use crate::reconcile::Memory;
 use crate::select::Namespaces;
 use crate::watched::{ConfigMap, Holder, Secret, Spec, Watched};
 
@@ -110,7 +111,7 @@ impl<K: kube_watch::Kind + Holder> NamedAssets<K> {
         self.watches.retain(|id, _| named.contains(id));
         for id in named.iter().filter(|id| id.0 == self.kind) {
             if !self.watches.contains_key(id) {
-                let watch = opener.open(Scope::object(&id.1, &id.2));
+                let watch = opener.open(Scope::named(&id.1, &id.2));
                 self.watches.insert(id.clone(), (watch, None));
             }
         }
@@ -177,18 +178,18 @@ impl Sources {
         }
     }
 
-    /// What is known now. Opens and closes watches as that asks for, and as `in_force` does: the assets of what runs. `None`
+    /// What is known now. Opens and closes watches as that asks for, and as `memory` does: what runs needs its assets. `None`
     /// until all kinds were listed, or could not be, and what the Prometheus object names was read: half of it would be
     /// another configuration. A list that fails counts, so that no server keeps this waiting for long.
-    pub(crate) fn look(&mut self, in_force: BTreeSet<AssetId>) -> Option<Seen> {
+    pub(crate) fn look(&mut self, memory: &Memory, settings: &Settings) -> Option<Seen> {
         // Asked before the objects are looked at: the other way around a list that comes in between would read as an empty
         // one.
         let is_settled = self.is_settled();
         // One look for both the Secrets to follow and the jobs to make: an object that came between two looks would name
         // Secrets that nobody follows, which reads as missing ones.
         let seen = self.seen();
-        let mut named = in_force;
-        seen.assets(&mut named);
+        let mut named = memory.assets_in_force();
+        seen.assets(&memory.selection(&seen, settings), &mut named);
         self.secrets.follow(&named, &self.opener);
         self.config_maps.follow(&named, &self.opener);
         self.assets.retain(&named);

@@ -18,6 +18,14 @@ use crate::objects::{
     GROUP, Kind, Meta, PodMonitorSpec, ProbeSpec, PrometheusRuleSpec, PrometheusSpec, ScrapeConfigSpec,
     ServiceMonitorSpec, remove_nulls,
 };
+use crate::reported::Reported;
+
+/// Who we are where an object says who looks after it, or who wrote to it.
+pub(crate) const WRITER: &str = "weft";
+/// The annotation that says which operator looks after an object; Prometheus-Operator leaves those of others alone.
+pub(crate) const CONTROLLER: &str = "operator.prometheus.io/controller-id";
+/// Who Prometheus-Operator is in `metadata.managedFields`.
+const OPERATOR: &str = "PrometheusOperator";
 
 /// A kind of `monitoring.coreos.com`.
 pub(crate) trait Spec:
@@ -28,6 +36,8 @@ pub(crate) trait Spec:
     const PLURAL: &'static str;
     /// Fields in which no Secrets are looked for: they shape pods, or have names of the user.
     const WITHOUT_ASSETS: &'static [&'static str] = &[];
+    /// It stands for pods that scrape.
+    const HAS_WORKLOAD: bool = false;
 }
 
 macro_rules! spec {
@@ -59,6 +69,7 @@ impl Spec for PrometheusSpec {
     const KIND: &'static str = "Prometheus";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "prometheuses";
+    const HAS_WORKLOAD: bool = true;
     const WITHOUT_ASSETS: &'static [&'static str] = &[
         "containers",
         "initContainers",
@@ -84,6 +95,18 @@ pub(crate) struct Watched<S> {
     pub(crate) assets: BTreeSet<(AssetKind, String)>,
     /// The fields of the spec, by name.
     pub(crate) fields: BTreeSet<String>,
+    /// What its status said when it was seen first in this version.
+    pub(crate) reported: Reported,
+    /// Prometheus-Operator looks after it; only said of Prometheus objects.
+    pub(crate) is_operated: bool,
+}
+
+/// Is this an object that Prometheus-Operator has written to and that is not given to us?
+fn is_operated(metadata: &ObjectMeta) -> bool {
+    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    let is_ours =
+        || metadata.annotations.as_ref().is_some_and(|all| all.get(CONTROLLER).is_some_and(|id| id == WRITER));
+    managers.any(|manager| manager == OPERATOR) && !is_ours()
 }
 
 /// Moves out of the metadata of the client what is ours, so that nothing is held twice but the names.
@@ -107,8 +130,10 @@ impl<'de, S: Spec> Deserialize<'de> for Watched<S> {
             // Read as JSON first, which cannot fail: an error here would end the whole list, and with it the watch.
             #[serde(default)]
             spec: Value,
+            #[serde(default)]
+            status: Value,
         }
-        let Raw { mut metadata, mut spec } = Raw::deserialize(from)?;
+        let Raw { mut metadata, mut spec, status } = Raw::deserialize(from)?;
         remove_nulls(&mut spec);
         let mut assets = BTreeSet::new();
         let fields = spec.as_object().into_iter().flatten();
@@ -117,8 +142,9 @@ impl<'de, S: Spec> Deserialize<'de> for Watched<S> {
         }
         let fields = fields.map(|(name, _)| name.clone()).collect();
         let spec = if spec.is_null() { Ok(S::default()) } else { read_spec(&spec) };
+        let (reported, is_operated) = (Reported::read(status), S::HAS_WORKLOAD && is_operated(&metadata));
         let meta = meta_of(&mut metadata);
-        Ok(Self { metadata, meta, spec, assets, fields })
+        Ok(Self { metadata, meta, spec, assets, fields, reported, is_operated })
     }
 }
 

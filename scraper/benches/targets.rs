@@ -91,6 +91,7 @@ fn group(pod: usize) -> Arc<TargetGroup> {
             meta("pod_container_name", format!("container-{container}")),
             meta("pod_container_port_number", (8080 + container).to_string()),
         ])
+        .into()
     };
     let targets = (0..PER_GROUP).map(target).collect();
     Arc::new(TargetGroup { source: format!("pod/{pod}"), labels: Labels::from_pairs(labels), targets })

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::ScrapeConfig;
-use model::relabel::{Relabeled, relabel};
+use model::relabel::relabel;
 use model::{Labels, LabelsBuilder, RelabelRule, TargetGroup};
 
-use crate::target::{Populated, Target, discovered, populate_one};
+use crate::target::{Populated, RuleMatches, Target, found, populate_one};
 
 /// Values and examples that are kept of each rule.
 const KEPT_MAX: usize = 10;
@@ -19,8 +19,8 @@ pub struct Funnel {
     pub candidates: usize,
     /// What each rule of `relabel_configs` dropped.
     pub rules: Vec<RuleDrops>,
-    /// Groups without a target, such as a Service without endpoints: their labels, and the first rule that would drop these.
-    pub empty_groups: Vec<(Labels, Option<usize>)>,
+    /// Which rules matched something.
+    pub matches: RuleMatches,
     /// Targets, before equal ones are taken together.
     pub targets: Vec<Arc<Target>>,
     /// Why targets cannot be scraped.
@@ -57,13 +57,11 @@ impl Funnel {
     pub fn new(groups: &[Arc<TargetGroup>], job: &ScrapeConfig) -> Self {
         let mut funnel = Self { rules: vec![RuleDrops::default(); job.relabel_configs.len()], ..Self::default() };
         for group in groups {
-            if group.targets.is_empty() {
-                funnel.add_empty(group, job);
-            }
             for own in &group.targets {
                 funnel.candidates += 1;
-                let found = discovered(own, &group.labels, job);
-                match populate_one(&found, job) {
+                let builder = found(&own.joined(&group.labels), job);
+                let found = builder.labels();
+                match populate_one(&found, builder, job, &mut funnel.matches) {
                     Ok(Populated::Target(target)) => funnel.targets.push(Arc::new(*target)),
                     Ok(Populated::Dropped { rule, .. }) => {
                         funnel.rules[rule].add(value_at(&found, &job.relabel_configs, rule), &found);
@@ -79,20 +77,9 @@ impl Funnel {
     ///
     /// # Errors
     /// When it cannot be scraped.
-    pub fn of_one(found: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
-        populate_one(&discovered(found, &Labels::empty(), job), job)
-    }
-
-    fn add_empty(&mut self, group: &TargetGroup, job: &ScrapeConfig) {
-        if self.empty_groups.len() >= KEPT_MAX * KEPT_MAX {
-            return;
-        }
-        let labels = discovered(&Labels::empty(), &group.labels, job);
-        let dropped_by = match relabel(&mut LabelsBuilder::new(&labels), &job.relabel_configs) {
-            Relabeled::DroppedBy(rule) => Some(rule),
-            Relabeled::Kept => None,
-        };
-        self.empty_groups.push((labels, dropped_by));
+    pub fn of_one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
+        let builder = found(discovered, job);
+        populate_one(&builder.labels(), builder, job, &mut RuleMatches::default())
     }
 }
 
@@ -153,14 +140,14 @@ scrape_configs:
     #[test]
     fn every_candidate_is_counted_where_it_falls_out() {
         let group = |app: &str, ports: &[&str]| {
-            let target = |port: &&str| labels(&[("__address__", "h:1"), ("__meta_port", port)]);
+            let target = |port: &&str| labels(&[("__address__", "h:1"), ("__meta_port", port)]).into();
             Arc::new(TargetGroup {
                 source: app.to_owned(),
                 labels: labels(&[("__meta_app", app), ("__meta_present", "true")]),
                 targets: ports.iter().map(target).collect(),
             })
         };
-        let groups = [group("web", &["metrics", "http", "http", "grpc"]), group("db", &["metrics"]), group("web", &[])];
+        let groups = [group("web", &["metrics", "http", "http", "grpc"]), group("db", &["metrics"])];
         let funnel = Funnel::new(&groups, &job());
         assert_eq!((funnel.candidates, funnel.targets.len(), funnel.invalid.len()), (5, 1, 0));
         let dropped: Vec<_> = funnel.rules.iter().map(|rule| (rule.dropped, rule.values.clone())).collect();
@@ -168,8 +155,7 @@ scrape_configs:
         assert_eq!(dropped[0], (1, values(&[("db;true", 1)])));
         assert_eq!(dropped[1], (0, values(&[])));
         assert_eq!(dropped[2], (3, values(&[("grpc", 1), ("http", 2)])));
-        assert_eq!(funnel.empty_groups.len(), 1);
-        assert_eq!(funnel.empty_groups[0].1, Some(2), "matches what is asked of its Service, and has no endpoints");
+        assert_eq!(funnel.matches.unmatched().count(), 0);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! Discovery publishes all groups whenever one changes, and shares those that did not: the same pointer is the same group.
 
+use std::hash::BuildHasher as _;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use config::ScrapeConfig;
 use foldhash::HashMap;
-use model::{Labels, TargetGroup};
+use model::{Labels, TargetGroup, TargetLabels};
 
-use crate::target::{Populated, Target, discovered, populate};
+use crate::target::{Populated, RuleMatches, Target, found, populate_target};
 
 /// What became of one target of a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// It is scraped.
     Target(Arc<Target>),
@@ -21,6 +22,9 @@ pub(crate) enum Outcome {
     /// It cannot be scraped, for this reason.
     Invalid(Box<str>),
 }
+
+/// So many sources of groups that are gone do no harm.
+const SOURCES_GONE: usize = 1_024;
 
 #[derive(Debug)]
 struct Known {
@@ -35,7 +39,11 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct GroupTargets {
     known: HashMap<usize, Known>,
+    /// The addresses by hashes of sources: one change of a group of many targets, as of one pod behind a Service, leaves the others
+    /// as they were. What is found by it is compared, so that equal hashes do no harm.
+    by_source: HashMap<u64, usize>,
     round: u64,
+    matches: RuleMatches,
 }
 
 impl GroupTargets {
@@ -49,21 +57,69 @@ impl GroupTargets {
         self.round += 1;
         for group in groups {
             let key = Arc::as_ptr(group).addr();
-            let known = self.known.entry(key).or_insert_with(|| Known {
-                group: Arc::clone(group),
-                outcomes: populate(group, job).map(outcome).collect(),
-                round: 0,
-            });
+            if !self.known.contains_key(&key) {
+                let known = self.relabelled(group, job);
+                self.known.insert(key, known);
+            }
+            let known = self.known.get_mut(&key).expect("BUG: it was inserted");
             known.round = self.round;
             known.outcomes.iter().enumerate().for_each(|(i, outcome)| each(&known.group, i, outcome));
         }
         let round = self.round;
         self.known.retain(|_, known| known.round == round);
+        if self.by_source.len() > 2 * self.known.len() + SOURCES_GONE {
+            self.by_source.retain(|_, key| self.known.contains_key(key));
+        }
+    }
+
+    /// Applies the rules to those targets of a new group that the one of the same source before did not have.
+    fn relabelled(&mut self, group: &Arc<TargetGroup>, job: &ScrapeConfig) -> Known {
+        let key = Arc::as_ptr(group).addr();
+        let before = self.by_source.insert(foldhash::quality::FixedState::default().hash_one(&group.source), key);
+        let before =
+            before.and_then(|before| self.known.get(&before)).filter(|known| known.group.labels == group.labels);
+        let mut former = before.map(Former::new);
+        let outcomes = (0..group.targets.len()).map(|index| {
+            let same = former.as_mut().and_then(|former| former.outcome(index, &group.targets[index]));
+            same.unwrap_or_else(|| outcome(populate_target(group, index, job, &mut self.matches)))
+        });
+        Known { group: Arc::clone(group), outcomes: outcomes.collect(), round: 0 }
     }
 
     /// Forgets everything: the rules are other ones.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
+        self.by_source.clear();
+        self.matches = RuleMatches::default();
+    }
+
+    /// The rules that have matched nothing since the job has them.
+    pub(crate) fn unmatched(&self) -> Vec<usize> {
+        self.matches.unmatched().collect()
+    }
+}
+
+/// The targets of the group of a source before, looked at in their order.
+struct Former<'k> {
+    known: &'k Known,
+    /// The one after the last that was found again. Most targets stay in their order.
+    next: usize,
+}
+
+impl<'k> Former<'k> {
+    fn new(known: &'k Known) -> Self {
+        Self { known, next: 0 }
+    }
+
+    /// What became of the same target. `None` of a new one, and of those that cannot be scraped: the reason names the index.
+    fn outcome(&mut self, index: usize, target: &TargetLabels) -> Option<Outcome> {
+        let all = &self.known.group.targets;
+        // One was added or removed before it, or changed in its place.
+        let is_it = |at: &usize| all.get(*at).is_some_and(|one| one == target);
+        let at = [self.next, self.next + 1, index].into_iter().find(is_it)?;
+        self.next = at + 1;
+        let outcome = &self.known.outcomes[at];
+        (!matches!(outcome, Outcome::Invalid(_))).then(|| outcome.clone())
     }
 }
 
@@ -109,7 +165,7 @@ impl Deref for DroppedTargets {
             let Some(job) = &self.job else { return Vec::new() };
             let labels = |dropped: &Dropped| {
                 let group = &dropped.group;
-                (discovered(&group.targets[dropped.index], &group.labels, job), dropped.rule)
+                (found(&group.targets[dropped.index].joined(&group.labels), job).labels(), dropped.rule)
             };
             self.targets.iter().map(labels).collect()
         })
@@ -123,7 +179,7 @@ mod tests {
     use super::*;
 
     fn group(apps: &[&str]) -> Arc<TargetGroup> {
-        let target = |app: &&str| Labels::from_pairs([("__address__", "h:1"), ("app", *app)]);
+        let target = |app: &&str| Labels::from_pairs([("__address__", "h:1"), ("app", *app)]).into();
         let targets = apps.iter().map(target).collect();
         Arc::new(TargetGroup { source: "s".to_owned(), labels: Labels::empty(), targets })
     }
@@ -158,11 +214,48 @@ mod tests {
         let (before, dropped) = update(&mut known, &[&first], &rules);
         assert_eq!((before.len(), dropped.as_slice()), (1, &[1][..]));
         let (after, dropped) = update(&mut known, &[&first, &second], &rules);
-        assert!(Arc::ptr_eq(&before[0], &after[0]) && !Arc::ptr_eq(&before[0], &after[1]));
+        assert!(Arc::ptr_eq(&before[0], &after[0]) && Arc::ptr_eq(&before[0], &after[1]), "of one source");
         assert_eq!(dropped, [1, 1]);
         // A group that was gone for an update is not remembered.
         update(&mut known, &[&second], &rules);
         assert_eq!((known.known.len(), Arc::strong_count(&first)), (1, 1));
+    }
+
+    #[test]
+    fn rules_are_applied_only_to_the_targets_of_a_source_that_are_new() {
+        let (mut known, rules) = (GroupTargets::default(), job("a.*"));
+        let mut apps = vec!["a1", "b", "a2", "a3", "a4"];
+        let mut before = update(&mut known, &[&group(&apps)], &rules).0;
+        for (change, n_new) in [
+            (&(|apps: &mut Vec<_>| apps[2] = "a5") as &dyn Fn(&mut Vec<_>), 1),
+            (&|apps: &mut Vec<_>| apps.insert(0, "a6"), 1),
+            (&|apps: &mut Vec<_>| apps.retain(|app| *app != "a3"), 0),
+            (&|apps: &mut Vec<_>| apps.push("b"), 0),
+            (&|apps: &mut Vec<_>| apps.truncate(1), 0),
+        ] {
+            change(&mut apps);
+            let (now, dropped) = update(&mut known, &[&group(&apps)], &rules);
+            let n_kept = apps.iter().filter(|app| app.starts_with('a')).count();
+            assert_eq!((now.len(), dropped.len()), (n_kept, apps.len() - n_kept), "{apps:?}");
+            let is_new = |target: &&Arc<Target>| !before.iter().any(|old| Arc::ptr_eq(old, target));
+            assert_eq!(now.iter().filter(is_new).count(), n_new, "{apps:?}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn rules_that_never_match_are_known() {
+        let mut known = GroupTargets::default();
+        let unmatched = |known: &mut GroupTargets, apps: &[&str], rules: &str| {
+            known.update(&[group(apps)], &job(rules), |_, _, _| {});
+            known.unmatched()
+        };
+        assert_eq!(unmatched(&mut known, &[], "a"), [0; 0], "it has seen nothing");
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0]);
+        assert_eq!(unmatched(&mut known, &["b", "a"], "a"), [0; 0]);
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0; 0], "it has matched once");
+        known.clear();
+        assert_eq!(unmatched(&mut known, &["b"], "a"), [0]);
     }
 
     #[test]

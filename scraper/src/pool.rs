@@ -53,6 +53,8 @@ pub struct PoolStatus {
     pub dropped_count: usize,
     /// Targets that cannot be scraped, and why.
     pub invalid: Vec<String>,
+    /// The indices of those `relabel_configs` that have matched nothing of what discovery found since the job has them.
+    pub unmatched_rules: Vec<usize>,
 }
 
 struct Running {
@@ -279,6 +281,7 @@ impl ScrapePool {
             dropped: DroppedTargets::new(Arc::clone(&self.dropped), &self.config),
             dropped_count: self.dropped_count,
             invalid: self.invalid.clone(),
+            unmatched_rules: self.groups.unmatched(),
         }
     }
 }

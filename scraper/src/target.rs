@@ -4,7 +4,7 @@
 use config::ScrapeConfig;
 use model::duration::{format_duration_ms, parse_duration_ms};
 use model::labels::{ADDRESS, INSTANCE, JOB, RESERVED_PREFIX};
-use model::relabel::{Relabeled, relabel};
+use model::relabel::{Relabeled, relabel_seen};
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use crate::parse::Wanted;
@@ -80,25 +80,62 @@ pub enum Populated {
     },
 }
 
+/// Which rules of a job have matched, of all that it has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleMatches(Vec<RuleMatch>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct RuleMatch {
+    is_applied: bool,
+    is_matched: bool,
+}
+
+impl RuleMatches {
+    fn add(&mut self, rule: usize, is_matched: bool) {
+        if self.0.len() <= rule {
+            self.0.resize(rule + 1, RuleMatch::default());
+        }
+        let known = &mut self.0[rule];
+        *known = RuleMatch { is_applied: true, is_matched: known.is_matched || is_matched };
+    }
+
+    /// The indices of rules that were applied to something and have matched nothing.
+    pub fn unmatched(&self) -> impl Iterator<Item = usize> {
+        let rules = self.0.iter().enumerate();
+        rules.filter(|(_, rule)| rule.is_applied && !rule.is_matched).map(|(index, _)| index)
+    }
+}
+
 /// Every target of a group.
-pub fn populate(group: &TargetGroup, job: &ScrapeConfig) -> impl Iterator<Item = Populated> {
-    group.targets.iter().enumerate().map(move |(i, own)| {
-        let discovered = discovered(own, &group.labels, job);
-        populate_one(&discovered, job).unwrap_or_else(|reason| Populated::Invalid {
-            reason: format!("instance {i} in group {}: {reason}", group.source),
-        })
+pub fn populate<'p>(
+    group: &'p TargetGroup,
+    job: &'p ScrapeConfig,
+    matches: &'p mut RuleMatches,
+) -> impl Iterator<Item = Populated> + 'p {
+    (0..group.targets.len()).map(move |i| populate_target(group, i, job, matches))
+}
+
+/// The target at an index of a group.
+pub(crate) fn populate_target(
+    group: &TargetGroup,
+    index: usize,
+    job: &ScrapeConfig,
+    matches: &mut RuleMatches,
+) -> Populated {
+    let builder = found(&group.targets[index].joined(&group.labels), job);
+    populate_one(&builder.labels(), builder, job, matches).unwrap_or_else(|reason| Populated::Invalid {
+        reason: format!("instance {index} in group {}: {reason}", group.source),
     })
 }
 
-/// A target's own labels, its group's where it has none, and the job's where neither has.
-pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
-    let mut builder = LabelsBuilder::new(own);
+/// What discovery found of a target, and what the job says where it says nothing.
+pub(crate) fn found(discovered: &Labels, job: &ScrapeConfig) -> LabelsBuilder {
+    let mut builder = LabelsBuilder::new(discovered);
     let mut default = |name: &str, value: &str| {
         if builder.get(name).is_empty() {
             builder.set(name, value);
         }
     };
-    group.iter().for_each(|(name, value)| default(name, value));
     default(JOB, &job.job_name);
     default(INTERVAL, &format_duration_ms(job.scrape_interval_ms));
     default(TIMEOUT, &format_duration_ms(job.scrape_timeout_ms));
@@ -116,13 +153,18 @@ pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> La
             default(&format!("{PARAM_PREFIX}{name}"), first);
         }
     }
-    builder.labels()
+    builder
 }
 
-/// The target of a discovered label set.
-pub(crate) fn populate_one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
-    let mut builder = LabelsBuilder::new(discovered);
-    if let Relabeled::DroppedBy(rule) = relabel(&mut builder, &job.relabel_configs) {
+/// The target of a discovered label set, which is what the builder holds.
+pub(crate) fn populate_one(
+    discovered: &Labels,
+    mut builder: LabelsBuilder,
+    job: &ScrapeConfig,
+    matches: &mut RuleMatches,
+) -> Result<Populated, String> {
+    let see = |rule, is_matched| matches.add(rule, is_matched);
+    if let Relabeled::DroppedBy(rule) = relabel_seen(&mut builder, &job.relabel_configs, see) {
         return Ok(Populated::Dropped { discovered: discovered.clone(), rule });
     }
     let address = builder.get(ADDRESS).to_owned();

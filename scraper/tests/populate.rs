@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::Config;
 use model::{Labels, TargetGroup};
-use scraper::{Populated, populate};
+use scraper::{Populated, RuleMatches, populate};
 use serde_json::Value;
 
 fn labels(value: &Value) -> Labels {
@@ -17,12 +17,12 @@ fn passes(case: &Value) -> Result<(), String> {
     let text = case["config"].as_str().unwrap();
     let config = Config::parse(text, Path::new("prometheus.yml"), &|_| None).map_err(|e| e.to_string())?;
     let target = labels(&case["target_labels"]);
-    let group = TargetGroup { source: "g".into(), labels: labels(&case["group_labels"]), targets: vec![target] };
+    let group = TargetGroup { source: "g".into(), labels: labels(&case["group_labels"]), targets: vec![target.into()] };
     let same = |what: &str, ours: &Labels| {
         let theirs = labels(&case[what]);
         if *ours == theirs { Ok(()) } else { Err(format!("{what}: {ours:?}, not {theirs:?}")) }
     };
-    match populate(&group, &config.scrape_configs[0]).next().unwrap() {
+    match populate(&group, &config.scrape_configs[0], &mut RuleMatches::default()).next().unwrap() {
         Populated::Target(target) => {
             same("discovered_labels", &target.discovered)?;
             same("labels_after_relabeling", &target.labels)?;

@@ -28,6 +28,13 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
         "Targets of the monitors that are selected, by state; dropped ones are those that relabelling dropped.",
         &["kind", "monitor", "state"],
     )?;
+    let unmatched = gauge(
+        "weft_monitor_unmatched_relabel_rules",
+        "Rules of the relabelings of a monitor that have matched nothing of what was found for it; /api/v1/explain?monitor= names \
+         them.",
+        &["kind", "monitor"],
+    )?;
+    let written = written_rules(outcome);
     for one in &outcome.objects {
         let kind = one.object.kind.as_str();
         let name = format!("{}/{}", one.object.namespace, one.object.name);
@@ -46,26 +53,49 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
             continue;
         }
         let mut counts = [0usize; STATES.len()];
-        for pool in one.jobs.iter().filter_map(|job| pools.get(job)) {
+        let (mut n_written, mut n_unmatched) = (0, 0);
+        for (job, pool) in one.jobs.iter().filter_map(|job| Some((job, pools.get(job)?))) {
+            let rules = written.get(job.as_str()).map_or(&[][..], Vec::as_slice);
+            n_written += rules.len();
+            n_unmatched += rules.iter().filter(|rule| pool.unmatched_rules.contains(rule)).count();
             for target in &pool.active {
                 counts[target.status.up.map_or(2, |up| usize::from(!up))] += 1;
             }
             counts[3] += pool.dropped_count;
         }
         for (state, count) in STATES.into_iter().zip(counts) {
-            #[expect(clippy::cast_precision_loss, reason = "a number of targets")]
-            targets.with_label_values(&[kind, &name, state]).set(count as f64);
+            targets.with_label_values(&[kind, &name, state]).set(float(count));
+        }
+        // Most monitors have no rules of their own.
+        if n_written > 0 {
+            unmatched.with_label_values(&[kind, &name]).set(float(n_unmatched));
         }
     }
-    let families = [monitors, invalid, targets].iter().flat_map(|gauge| gauge.collect()).collect::<Vec<_>>();
+    let families = [monitors, invalid, targets, unmatched].iter().flat_map(|gauge| gauge.collect()).collect::<Vec<_>>();
     // The text format has no families without metrics; a registry leaves them out as well.
     Ok(families.into_iter().filter(|family| !family.get_metric().is_empty()).collect())
 }
 
+/// The rules of each job that stand as such in its monitor, by their indices.
+fn written_rules(outcome: &Outcome) -> BTreeMap<&str, Vec<usize>> {
+    let of_job = |job: &'_ operator::ReadyJob| -> Vec<usize> {
+        let rules = job.relabel_origins.iter().enumerate();
+        rules.filter(|(_, origin)| origin.is_rule()).map(|(index, _)| index).collect()
+    };
+    outcome.jobs.iter().map(|job| (job.config.job_name.as_str(), of_job(job))).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number of targets or rules")]
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
 mod tests {
-    use operator::ObjectState;
+    use std::sync::Arc;
+
     use operator::objects::ObjectRef;
+    use operator::{ObjectState, Origin, ReadyJob};
 
     use super::*;
 
@@ -83,7 +113,17 @@ mod tests {
         rules.object.kind = Kind::PrometheusRule;
         let objects = vec![state("good", State::Accepted), state("bad", bad), rules];
         let outcome = Outcome { objects, ..Outcome::default() };
-        let pool = PoolStatus { dropped_count: 3, ..PoolStatus::default() };
+        let job = "{scrape_configs: [{job_name: podMonitor/a/good/0}]}";
+        let config = config::Config::parse(job, "p.yml".as_ref(), &|_| None).unwrap();
+        let rule = |path: &str| Origin::Field(path.to_owned());
+        let job = ReadyJob {
+            config: Arc::clone(&config.scrape_configs[0]),
+            object: None,
+            relabel_origins: [rule("spec.filterRunning"), rule("spec.podMetricsEndpoints[0].relabelings[0]")].into(),
+            metric_relabel_origins: [].into(),
+        };
+        let outcome = Outcome { jobs: vec![job], ..outcome };
+        let pool = PoolStatus { dropped_count: 3, unmatched_rules: vec![0, 1], ..PoolStatus::default() };
         let pools = [("podMonitor/a/good/0".to_owned(), pool)].into();
         let text = |outcome: &Outcome| {
             let families = families(outcome, &pools).unwrap();
@@ -97,6 +137,7 @@ mod tests {
             r#"weft_monitor_targets{kind="PodMonitor",monitor="a/good",state="up"} 0"#,
             r#"weft_monitor_targets{kind="PodMonitor",monitor="a/good",state="dropped"} 3"#,
             r#"weft_monitor_targets{kind="PodMonitor",monitor="a/bad",state="unknown"} 0"#,
+            r#"weft_monitor_unmatched_relabel_rules{kind="PodMonitor",monitor="a/good"} 1"#,
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

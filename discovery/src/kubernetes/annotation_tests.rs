@@ -25,7 +25,7 @@ fn targets(job: &ScrapeConfig, groups: &[TargetGroup]) -> Vec<String> {
         for target in &group.targets {
             let mut labels = LabelsBuilder::default();
             labels.set("job", job.job_name.as_str());
-            for (name, value) in group.labels.iter().chain(target.iter()) {
+            for (name, value) in &target.joined(&group.labels) {
                 labels.set(name, value);
             }
             if relabel(&mut labels, &job.relabel_configs).is_kept() {

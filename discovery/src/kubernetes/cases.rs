@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use config::{AttachMetadata, KubernetesRole};
-use model::Labels;
+use model::{Labels, TargetLabels};
 use serde_json::Value;
 
 use super::super::fake::{Objects, object};
@@ -116,17 +116,19 @@ fn run_case(case: &Value) -> Option<String> {
         .collect();
     let mut expected = BTreeMap::new();
     for (source, group) in case["expected_target_groups"].as_object().unwrap() {
-        let targets: Vec<Labels> = group["targets"].as_array().into_iter().flatten().map(labels).collect();
+        let targets = group["targets"].as_array().into_iter().flatten();
+        let targets: Vec<TargetLabels> = targets.map(|target| labels(target).into()).collect();
         if !targets.is_empty() {
             let labels = labels(&group["labels"]);
             expected.insert(source.clone(), TargetGroup { source: source.clone(), labels, targets });
         }
     }
-    // The trailing targets of pods come in any order.
-    let sorted = |groups: BTreeMap<String, TargetGroup>| -> Vec<TargetGroup> {
-        let sort = |mut group: TargetGroup| {
-            group.targets.sort();
-            group
+    // All labels of each target: those of a pod stand elsewhere than upstream. The trailing targets of pods come in any order.
+    let sorted = |groups: BTreeMap<String, TargetGroup>| -> Vec<(String, Vec<Labels>)> {
+        let sort = |group: TargetGroup| {
+            let mut targets: Vec<Labels> = group.targets.iter().map(|target| target.joined(&group.labels)).collect();
+            targets.sort();
+            (group.source, targets)
         };
         groups.into_values().map(sort).collect()
     };
@@ -174,7 +176,8 @@ fn check_containers(value: &Value, expected: &[&str]) {
         let address = labels.get("__address__").unwrap();
         format!("{address} {} {} {}", label("name"), label("port_name"), label("port_protocol"))
     };
-    assert_eq!(group.targets.iter().map(text).collect::<Vec<_>>(), expected);
+    let targets: Vec<Labels> = group.targets.iter().map(|target| target.joined(&group.labels)).collect();
+    assert_eq!(targets.iter().map(text).collect::<Vec<_>>(), expected);
 }
 
 #[test]

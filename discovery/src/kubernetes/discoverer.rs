@@ -134,7 +134,7 @@ fn source(role: KubernetesRole, key: &Key) -> String {
 }
 
 /// The namespaces to look in; none means all of them.
-fn namespaces(config: &KubernetesSdConfig, own: Option<String>) -> Result<Vec<String>, Error> {
+pub(crate) fn namespaces(config: &KubernetesSdConfig, own: Option<String>) -> Result<Vec<String>, Error> {
     let mut namespaces = config.namespaces.names.clone();
     if config.namespaces.own_namespace {
         namespaces.push(own.ok_or(Error::OwnNamespace)?);

@@ -1,16 +1,17 @@
 //! Role `endpoints`: every address and port of an Endpoints object, and then the other ports of the pods behind it.
 //! Endpoints → [`TargetGroup`], pure.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::AttachMetadata;
-use kube_watch::{name, namespace};
+use kube_watch::{Key, name, namespace};
 use model::labels::ADDRESS;
-use model::{Labels, LabelsBuilder, TargetGroup};
+use model::{Labels, LabelsBuilder, TargetGroup, TargetLabels};
 
 use super::meta::{host_port, object_labels, set, set_namespace, set_node, set_service};
 use super::objects::{Address, Endpoints, Kind, Object, ObjectStore, Pod, ServicePort, TargetRef};
-use super::pod::{containers, set_container, set_pod, set_port};
+use super::pod::{containers, pod_labels, set_container, set_port};
 
 /// The targets of an Endpoints object.
 pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
@@ -24,13 +25,13 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
         for port in &subset.ports {
             let ready = subset.addresses.iter().map(|address| (address, "true"));
             for (address, ready) in ready.chain(subset.not_ready_addresses.iter().map(|address| (address, "false"))) {
-                let pod = pod_of(address.target_ref.as_ref(), store);
-                targets.push(target(address, port, ready, pod.as_deref(), (attach, store)));
+                let pod = behind.of(address.target_ref.as_ref(), (attach, store));
+                targets.push(target(address, port, ready, behind.at(pod), (attach, store)));
                 behind.covered(pod, Some(port.port));
             }
         }
     }
-    targets.extend(behind.other_ports(attach, store));
+    targets.extend(behind.other_ports());
     let source = format!("endpoints/{}/{}", namespace(meta), name(meta));
     TargetGroup { source, labels: labels.labels(), targets }
 }
@@ -56,22 +57,13 @@ pub(crate) fn pod_name(reference: &TargetRef) -> Option<(&str, &str)> {
     (reference.kind == "Pod").then_some((reference.namespace.as_str(), reference.name.as_str()))
 }
 
-/// The pod that a reference names, if it is known.
-pub(crate) fn pod_of(reference: Option<&TargetRef>, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
-    let (namespace, name) = pod_name(reference?)?;
-    match store.get(Kind::Pod, namespace, name)? {
-        Object::Pod(pod) => Some(pod),
-        _ => None,
-    }
-}
-
 fn target(
     address: &Address,
     port: &ServicePort,
     ready: &str,
-    pod: Option<&Pod>,
+    pod: Option<&Behind>,
     (attach, store): (AttachMetadata, &dyn ObjectStore),
-) -> Labels {
+) -> TargetLabels {
     let mut labels = LabelsBuilder::default();
     labels.set(ADDRESS, host_port(&address.ip, port.port));
     set(&mut labels, "endpoint_port_name", &port.name);
@@ -91,13 +83,12 @@ fn target(
             set_node(&mut labels, node, store);
         }
     }
-    if let Some(pod) = pod {
-        set_pod(&mut labels, pod, attach, store);
+    if let Some(Behind { pod, .. }) = pod {
         // As upstream's `buildEndpoints`: by the number of the port, since a service names ports differently than a
         // container.
         set_matching_container(&mut labels, pod, port.port, Some(&port.protocol));
     }
-    labels.labels()
+    TargetLabels { own: labels.labels(), shared: pod.map(|behind| behind.labels.clone()) }
 }
 
 /// Sets the labels of the container that has the port; of several the last wins. The protocol is the container's own, unless
@@ -114,28 +105,57 @@ pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port
     }
 }
 
+/// A pod behind an endpoint, and its labels.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind {
+    pub(crate) pod: Arc<Pod>,
+    pub(crate) labels: Labels,
+}
+
 /// The pods behind endpoints, and which of their ports are targets already.
 #[derive(Debug, Default)]
-pub(crate) struct PodsBehind(Vec<(Arc<Pod>, Vec<u32>)>);
+pub(crate) struct PodsBehind {
+    pods: Vec<(Behind, Vec<u32>)>,
+    /// Their indexes. By their keys: the cache may get a new version of one while its addresses are looked at.
+    indexes: HashMap<Key, usize>,
+}
 
 impl PodsBehind {
-    /// Records that a pod is behind an endpoint, and which of its ports is a target thereby.
-    pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: Option<u32>) {
-        let Some(pod) = pod else { return };
-        // By its key: the cache may have got a new version of it since the last address was looked at.
-        let is_same = |known: &Pod| {
-            (name(&known.metadata), namespace(&known.metadata)) == (name(&pod.metadata), namespace(&pod.metadata))
-        };
-        match self.0.iter_mut().find(|(known, _)| is_same(known)) {
-            Some((_, ports)) => ports.extend(port),
-            None => self.0.push((pod, port.into_iter().collect())),
+    /// The pod that a reference names, if it is known.
+    pub(crate) fn of(
+        &mut self,
+        reference: Option<&TargetRef>,
+        (attach, store): (AttachMetadata, &dyn ObjectStore),
+    ) -> Option<usize> {
+        let (namespace, name) = pod_name(reference?)?;
+        let key = Key::new(namespace, name);
+        if let Some(index) = self.indexes.get(&key) {
+            return Some(*index);
+        }
+        let Object::Pod(pod) = store.get(Kind::Pod, namespace, name)? else { return None };
+        let labels = pod_labels(&pod, attach, store);
+        let index = self.pods.len();
+        self.pods.push((Behind { pod, labels }, Vec::new()));
+        self.indexes.insert(key, index);
+        Some(index)
+    }
+
+    /// The pod at an index.
+    pub(crate) fn at(&self, index: Option<usize>) -> Option<&Behind> {
+        index.map(|index| &self.pods[index].0)
+    }
+
+    /// Records that a port of a pod is a target already.
+    pub(crate) fn covered(&mut self, index: Option<usize>, port: Option<u32>) {
+        if let Some(index) = index {
+            self.pods[index].1.extend(port);
         }
     }
 
     /// The targets of the ports that no endpoint covers.
-    pub(crate) fn other_ports(&self, attach: AttachMetadata, store: &dyn ObjectStore) -> Vec<Labels> {
+    pub(crate) fn other_ports(&self) -> Vec<TargetLabels> {
         let mut targets = Vec::new();
-        for (pod, covered) in &self.0 {
+        for (Behind { pod, labels: shared }, covered) in &self.pods {
             // Without an address there is nothing to scrape; the pod's next change brings one.
             if pod.status.pod_ip.is_empty() {
                 continue;
@@ -146,8 +166,7 @@ impl PodsBehind {
                     labels.set(ADDRESS, host_port(&pod.status.pod_ip, port.container_port));
                     set_container(&mut labels, container, is_init);
                     set_port(&mut labels, port, &port.protocol);
-                    set_pod(&mut labels, pod, attach, store);
-                    targets.push(labels.labels());
+                    targets.push(TargetLabels { own: labels.labels(), shared: Some(shared.clone()) });
                 }
             }
         }
@@ -186,7 +205,8 @@ mod tests {
             let values: Vec<String> = names.iter().map(|name| value(target, name)).collect();
             format!("{} {}", target.value(ADDRESS), values.join("/"))
         };
-        group(&endpoints, attach, &store).targets.iter().map(line).collect()
+        let targets = group(&endpoints, attach, &store).targets;
+        targets.iter().map(|target| line(&target.joined(&Labels::empty()))).collect()
     }
 
     #[test]
@@ -211,18 +231,22 @@ mod tests {
     /// The cache may get a new version of a pod while its addresses are looked at.
     #[test]
     fn two_versions_of_a_pod_are_one() {
-        let pod = |ip: &str| {
-            let ports = json!([{"containerPort": 1}, {"containerPort": 2}, {"containerPort": 3}]);
-            let pod =
-                json!({"metadata": {"name": "p"}, "spec": {"containers": [{"ports": ports}]}, "status": {"podIP": ip}});
-            Some(Arc::new(serde_json::from_value::<Pod>(pod).unwrap()))
+        let mut store = Objects::default();
+        let pod = |ip: &str, ports: Value| {
+            let (metadata, spec) = (json!({"name": "p", "namespace": "d"}), json!({"containers": [{"ports": ports}]}));
+            json!({"metadata": metadata, "spec": spec, "status": {"podIP": ip}})
         };
+        store.put("Pod", &pod("10.0.0.1", json!([{"containerPort": 1}, {"containerPort": 2}, {"containerPort": 3}])));
+        let reference = TargetRef { kind: "Pod".to_owned(), name: "p".to_owned(), namespace: "d".to_owned() };
         let mut behind = PodsBehind::default();
-        behind.covered(pod("10.0.0.1"), Some(1));
-        behind.covered(pod("10.0.0.2"), Some(2));
+        let first = behind.of(Some(&reference), (AttachMetadata::default(), &store));
+        behind.covered(first, Some(1));
+        store.put("Pod", &pod("10.0.0.2", json!([{"containerPort": 1}])));
+        let second = behind.of(Some(&reference), (AttachMetadata::default(), &store));
+        behind.covered(second, Some(2));
         behind.covered(None, Some(3));
-        let others = behind.other_ports(AttachMetadata::default(), &Objects::default());
-        let addresses: Vec<&str> = others.iter().map(|target| target.value(ADDRESS)).collect();
+        let others = behind.other_ports();
+        let addresses: Vec<&str> = others.iter().map(|target| target.own.value(ADDRESS)).collect();
         assert_eq!(addresses, ["10.0.0.1:3"]);
     }
 }

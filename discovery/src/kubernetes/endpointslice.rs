@@ -4,12 +4,11 @@
 use config::AttachMetadata;
 use kube_watch::{ObjectMeta, name, namespace};
 use model::labels::ADDRESS;
-use model::{Labels, LabelsBuilder, TargetGroup};
+use model::{LabelsBuilder, TargetGroup, TargetLabels};
 
-use super::endpoints::{PodsBehind, pod_of, set_matching_container};
+use super::endpoints::{Behind, PodsBehind, set_matching_container};
 use super::meta::{host_port, object_labels, sanitise, set, set_namespace, set_node, set_service};
-use super::objects::{EndpointSlice, Kind, Object, ObjectStore, Pod, SliceEndpoint, SlicePort, TargetRef};
-use super::pod::set_pod;
+use super::objects::{EndpointSlice, Kind, Object, ObjectStore, SliceEndpoint, SlicePort, TargetRef};
 
 /// The targets of an EndpointSlice.
 pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
@@ -28,16 +27,16 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     let mut behind = PodsBehind::default();
     let mut targets = Vec::new();
     for endpoint in &slice.endpoints {
-        let pod = pod_of(endpoint.target_ref.as_ref(), store);
+        let pod = behind.of(endpoint.target_ref.as_ref(), (attach, store));
         // As in upstream's `buildEndpointSlice`, ports before addresses: the order of targets is its order.
         for port in &slice.ports {
             for address in &endpoint.addresses {
-                targets.push(target(address, endpoint, port, pod.as_deref(), (attach, store)));
-                behind.covered(pod.clone(), port.port);
+                targets.push(target(address, endpoint, port, behind.at(pod), (attach, store)));
+                behind.covered(pod, port.port);
             }
         }
     }
-    targets.extend(behind.other_ports(attach, store));
+    targets.extend(behind.other_ports());
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
@@ -64,9 +63,9 @@ fn target(
     address: &str,
     endpoint: &SliceEndpoint,
     port: &SlicePort,
-    pod: Option<&Pod>,
+    pod: Option<&Behind>,
     (attach, store): (AttachMetadata, &dyn ObjectStore),
-) -> Labels {
+) -> TargetLabels {
     let mut labels = LabelsBuilder::default();
     // A slice may leave the port open, which Kubernetes reads as any; the address then stands alone.
     labels.set(ADDRESS, port.port.map_or_else(|| address.to_owned(), |port| host_port(address, port)));
@@ -102,20 +101,18 @@ fn target(
             set_node(&mut labels, node, store);
         }
     }
-    if let Some(pod) = pod {
-        set_pod(&mut labels, pod, attach, store);
-        if let Some(number) = port.port {
-            // Unlike that of an Endpoints object, the protocol of a slice is not the container's, in `buildEndpointSlice`.
-            set_matching_container(&mut labels, pod, number, None);
-        }
+    if let (Some(Behind { pod, .. }), Some(number)) = (pod, port.port) {
+        // Unlike that of an Endpoints object, the protocol of a slice is not the container's, in `buildEndpointSlice`.
+        set_matching_container(&mut labels, pod, number, None);
     }
-    labels.labels()
+    TargetLabels { own: labels.labels(), shared: pod.map(|behind| behind.labels.clone()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fake::Objects;
     use super::*;
+    use model::Labels;
     use serde_json::{Value, json};
 
     /// The targets of a slice of Service `s`, with a pod that has two ports. Sorted.
@@ -140,7 +137,8 @@ mod tests {
         slice["ports"] = json!(ports);
         let Object::EndpointSlice(slice) = store.put("EndpointSlice", &slice) else { panic!("{slice}") };
         let attach = AttachMetadata { node: true, ..AttachMetadata::default() };
-        let mut targets = group(&slice, attach, &store).targets;
+        let mut targets: Vec<Labels> =
+            group(&slice, attach, &store).targets.iter().map(|target| target.joined(&Labels::empty())).collect();
         targets.sort();
         targets
     }

@@ -29,7 +29,7 @@ pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, store: &dyn Objec
             set(&mut target, "ingress_scheme", if is_tls { "https" } else { "http" });
             set(&mut target, "ingress_host", &rule.host);
             set(&mut target, "ingress_path", if path.is_empty() { "/" } else { path });
-            targets.push(target.labels());
+            targets.push(target.labels().into());
         }
     }
     TargetGroup { source: format!("ingress/{}/{}", namespace(meta), name(meta)), labels: labels.labels(), targets }

@@ -28,7 +28,7 @@ fn groups(role: KubernetesRole, store: &fake::Objects) -> Vec<TargetGroup> {
     let attach = AttachMetadata { node: true, ..AttachMetadata::default() };
     let of_role = store.by_kind.iter().filter(|((kind, _), _)| *kind == primary(role));
     let mut groups: Vec<TargetGroup> = of_role.filter_map(|(_, object)| group(object, attach, store)).collect();
-    groups.iter_mut().for_each(|group| group.targets.sort());
+    groups.iter_mut().for_each(|group| group.targets.sort_by(|a, b| a.own.cmp(&b.own)));
     groups
 }
 
@@ -98,7 +98,7 @@ fn the_first_family_is_that_of_the_nodes() {
         groups
             .iter()
             .flat_map(|group| &group.targets)
-            .map(|target| target.value("__address__").to_owned())
+            .map(|target| target.own.value("__address__").to_owned())
             .collect::<Vec<_>>()
     };
     assert_eq!(of(&[("InternalIP", "fd00::1")]), ["[fd00::1]:10250", "[fd00::1]:10255", "[fd00::1]:4194"]);

@@ -31,5 +31,5 @@ pub(crate) fn group(node: &Node) -> Option<TargetGroup> {
     for address in addresses.iter().rev() {
         set(&mut target, &format!("node_address_{}", sanitise(&address.kind)), &address.address);
     }
-    Some(TargetGroup { source: format!("node/{own}"), labels: labels.labels(), targets: vec![target.labels()] })
+    Some(TargetGroup { source: format!("node/{own}"), labels: labels.labels(), targets: vec![target.labels().into()] })
 }

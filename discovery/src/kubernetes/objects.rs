@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{
+    ApiServer, Changes, Failure, Key, Namespace, ObjectMeta, Scope, TrimmedMeta, Watch, Watches, resource, trimmed,
+};
+use model::Labels;
 
-trimmed!(pub(crate) Pod { metadata: ObjectMeta, spec: PodSpec, status: PodStatus });
+trimmed!(pub(crate) Pod { metadata: TrimmedMeta, spec: PodSpec, status: PodStatus });
 trimmed!(pub(crate) PodSpec { containers: Vec<Container>, init_containers: Vec<Container>, node_name: String });
 trimmed!(pub(crate) Container { name: String, image: String, ports: Vec<ContainerPort> });
 trimmed!(pub(crate) ContainerPort { container_port: u32, name: String, protocol: String });
@@ -30,7 +33,7 @@ trimmed!(pub(crate) ContainerStatus {
     container_id: String,
 });
 
-trimmed!(pub(crate) Node { metadata: ObjectMeta, spec: NodeSpec, status: NodeStatus });
+trimmed!(pub(crate) Node { metadata: TrimmedMeta, spec: NodeSpec, status: NodeStatus });
 trimmed!(pub(crate) NodeSpec {
     #[serde(rename = "providerID")]
     provider_id: String,
@@ -48,7 +51,7 @@ trimmed!(pub(crate) DaemonEndpoint {
     port: u32,
 });
 
-trimmed!(pub(crate) Service { metadata: ObjectMeta, spec: ServiceSpec, status: ServiceStatus });
+trimmed!(pub(crate) Service { metadata: TrimmedMeta, spec: ServiceSpec, status: ServiceStatus });
 trimmed!(pub(crate) ServiceSpec {
     #[serde(rename = "type")]
     kind: String,
@@ -60,18 +63,19 @@ trimmed!(pub(crate) ServiceSpec {
     ip_families: Vec<String>,
     ip_family_policy: String,
     ports: Vec<ServicePort>,
+    selector: BTreeMap<String, String>,
 });
 trimmed!(pub(crate) ServicePort { name: String, port: u32, protocol: String });
 trimmed!(pub(crate) ServiceStatus { load_balancer: LoadBalancer });
 trimmed!(pub(crate) LoadBalancer { ingress: Vec<LoadBalancerIngress> });
 trimmed!(pub(crate) LoadBalancerIngress { ip: String });
 
-trimmed!(pub(crate) Endpoints { metadata: ObjectMeta, subsets: Vec<Subset> });
+trimmed!(pub(crate) Endpoints { metadata: TrimmedMeta, subsets: Vec<Subset> });
 trimmed!(pub(crate) Subset { addresses: Vec<Address>, not_ready_addresses: Vec<Address>, ports: Vec<ServicePort> });
 trimmed!(pub(crate) Address { ip: String, hostname: String, node_name: Option<String>, target_ref: Option<TargetRef> });
 trimmed!(pub(crate) TargetRef { kind: String, name: String, namespace: String });
 
-trimmed!(pub(crate) EndpointSlice { metadata: ObjectMeta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
+trimmed!(pub(crate) EndpointSlice { metadata: TrimmedMeta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
 trimmed!(pub(crate) SliceEndpoint {
     addresses: Vec<String>,
     conditions: SliceConditions,
@@ -90,7 +94,7 @@ trimmed!(pub(crate) SlicePort {
     app_protocol: Option<String>,
 });
 
-trimmed!(pub(crate) Ingress { metadata: ObjectMeta, spec: IngressSpec });
+trimmed!(pub(crate) Ingress { metadata: TrimmedMeta, spec: IngressSpec });
 trimmed!(pub(crate) IngressSpec { ingress_class_name: Option<String>, rules: Vec<IngressRule>, tls: Vec<IngressTls> });
 trimmed!(pub(crate) IngressRule { host: String, http: Option<IngressHttp> });
 trimmed!(pub(crate) IngressHttp { paths: Vec<IngressPath> });
@@ -98,8 +102,8 @@ trimmed!(pub(crate) IngressPath { path: String });
 trimmed!(pub(crate) IngressTls { hosts: Vec<String> });
 
 // Of these the owner alone matters, which leads on from the owner of a pod.
-trimmed!(pub(crate) ReplicaSet { metadata: ObjectMeta });
-trimmed!(pub(crate) Job { metadata: ObjectMeta });
+trimmed!(pub(crate) ReplicaSet { metadata: TrimmedMeta });
+trimmed!(pub(crate) Job { metadata: TrimmedMeta });
 
 resource!(Pod, "", "v1", "pods", namespaced);
 resource!(Node, "", "v1", "nodes", cluster);
@@ -212,4 +216,9 @@ where
 pub(crate) trait ObjectStore {
     /// An object, if it is known.
     fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object>;
+
+    /// The labels of a pod: as they were made for it before, or else by `make`.
+    fn labels_of(&self, _pod: &Arc<Pod>, make: &dyn Fn() -> Labels) -> Labels {
+        make()
+    }
 }

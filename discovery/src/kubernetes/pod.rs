@@ -1,22 +1,23 @@
 //! Role `pod`: every port of every container becomes a target. Pod → [`TargetGroup`], pure.
 
+use std::sync::Arc;
+
 use config::AttachMetadata;
 use kube_watch::{controller, name, namespace};
 use model::labels::ADDRESS;
-use model::{Labels, LabelsBuilder, TargetGroup};
+use model::{Labels, LabelsBuilder, TargetGroup, TargetLabels};
 
 use super::meta::{host_port, set, set_maps, set_namespace, set_node};
 use super::objects::{Container, ContainerPort, Kind, ObjectStore, Pod};
 
 /// The targets of a pod; none while it has no address, or while its node is not known and `attach_metadata.node` is set.
-pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
+pub(crate) fn group(pod: &Arc<Pod>, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let mut group = TargetGroup { source: source(pod), ..TargetGroup::default() };
     if pod.status.pod_ip.is_empty() {
         return group;
     }
     let mut labels = LabelsBuilder::default();
     set(&mut labels, "namespace", namespace(&pod.metadata));
-    set_pod(&mut labels, pod, attach, store);
     set_namespace(&mut labels, &pod.metadata, attach, store);
     // As upstream: a node that is not known was filtered out by a node selector, or is still to come; its arrival is
     // a change that makes this group anew.
@@ -24,14 +25,30 @@ pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) 
         return group;
     }
     group.labels = labels.labels();
+    let shared = pod_labels(pod, attach, store);
+    let mut add = |container, is_init, port| {
+        let own = target(pod, container, is_init, port);
+        group.targets.push(TargetLabels { own, shared: Some(shared.clone()) });
+    };
     for (container, is_init) in containers(pod) {
         // A container without declared ports is one target without a port, which relabelling can set.
         if container.ports.is_empty() {
-            group.targets.push(target(pod, container, is_init, None));
+            add(container, is_init, None);
         }
-        group.targets.extend(container.ports.iter().map(|port| target(pod, container, is_init, Some(port))));
+        container.ports.iter().for_each(|port| add(container, is_init, Some(port)));
     }
     group
+}
+
+/// The labels that a pod gives to its own targets and to those of endpoints that lead to it.
+pub(crate) fn pod_labels(pod: &Arc<Pod>, attach: AttachMetadata, store: &dyn ObjectStore) -> Labels {
+    let make = || {
+        let mut labels = LabelsBuilder::default();
+        set_pod(&mut labels, pod, attach, store);
+        labels.labels()
+    };
+    // Those of owners come from other objects, which change on their own.
+    if attach.deployment || attach.job || attach.cronjob { make() } else { store.labels_of(pod, &make) }
 }
 
 fn source(pod: &Pod) -> String {
@@ -73,8 +90,7 @@ pub(crate) fn set_port(labels: &mut LabelsBuilder, port: &ContainerPort, protoco
     set(labels, "pod_container_port_protocol", protocol);
 }
 
-/// The labels that a pod gives to its own targets and to those of endpoints that lead to it.
-pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) {
+fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) {
     let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
     // `unknown` as in upstream's `podReady`; the condition itself may say `Unknown`, too.
     let ready = ready.map_or_else(|| "unknown".to_owned(), |condition| condition.status.to_lowercase());

@@ -16,7 +16,7 @@ pub(crate) fn group(service: &Service, attach: AttachMetadata, store: &dyn Objec
     TargetGroup {
         source: format!("svc/{}/{}", namespace(meta), name(meta)),
         labels: labels.labels(),
-        targets: service.spec.ports.iter().map(|port| target(service, port)).collect(),
+        targets: service.spec.ports.iter().map(|port| target(service, port).into()).collect(),
     }
 }
 

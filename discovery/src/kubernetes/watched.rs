@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use config::{KubernetesRole, KubernetesSdConfig};
 use kube_watch::{ApiServer, Changes, Failure, Key, Scope};
-use model::Timestamp;
+use model::{Labels, Timestamp};
 
 use super::endpoints;
 use super::kubelet::Kubelets;
-use super::objects::{Kind, Object, ObjectStore, ObjectWatch, Tag};
+use super::objects::{Kind, Object, ObjectStore, ObjectWatch, Pod, Tag};
+use super::pod_labels::PodLabels;
 use super::role::{primary, related};
 use super::selector::{matches_fields, matches_labels};
 use crate::discoverer::Surroundings;
@@ -24,6 +25,7 @@ pub(crate) struct Objects {
     selectors: BTreeMap<Kind, (String, String)>,
     /// The configuration is about the namespace of kubelets in particular.
     names_kubelets: bool,
+    pod_labels: Arc<PodLabels>,
 }
 
 impl Objects {
@@ -48,6 +50,7 @@ impl Objects {
                     .clone()
                     .filter(|_| namespace.is_none() && !kind.is_cluster_wide()),
                 namespace,
+                ..Scope::default()
             };
             // One watch per namespace, since a service account may have rights in these namespaces only.
             let scopes: Vec<Option<String>> = if kind.is_cluster_wide() || namespaces.is_empty() {
@@ -62,7 +65,8 @@ impl Objects {
         let watches = kinds.map(of_kind).collect();
         let kubelets = kubelets(role, namespaces, around, &server);
         let names_kubelets = !namespaces.is_empty();
-        Self { role, watches, kubelets, selectors, names_kubelets }
+        let pod_labels = Arc::clone(&around.pod_labels);
+        Self { role, watches, kubelets, selectors, names_kubelets, pod_labels }
     }
 
     pub(crate) fn notify(&self, changes: &Arc<Changes<Tag>>) {
@@ -167,5 +171,9 @@ impl ObjectStore for Objects {
         let key = Key::new(namespace, name);
         let made = || self.kubelets.as_ref()?.get(kind, &key).filter(|object| self.is_selected(kind, object));
         self.real(kind, &key).or_else(made)
+    }
+
+    fn labels_of(&self, pod: &Arc<Pod>, make: &dyn Fn() -> Labels) -> Labels {
+        self.pod_labels.get(pod, make)
     }
 }

@@ -18,6 +18,14 @@ pub enum Origin {
     Always(&'static str),
 }
 
+impl Origin {
+    /// Is it a rule that stands in the object as such? Other fields ask for rules that often match nothing.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        matches!(self, Self::Field(path) if path.contains(".relabelings[") || path.contains(".relabelingConfigs["))
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,10 +18,7 @@ impl<'a> Generator<'a> {
         if !self.options.topology_sharding {
             return None;
         }
-        let strategy = self.spec().sharding_strategy.as_ref()?;
-        // The default is `Classic`, which knows no zones, even where some are listed.
-        let topology = strategy.topology.as_ref().filter(|_| strategy.mode.as_deref() == Some("Topology"))?;
-        (!topology.values.is_empty()).then_some(topology.values.as_slice())
+        self.spec().zones()
     }
 
     /// Keeps the targets of this shard, by the hash of a label unless an earlier rule has set [`HASH`] already.

@@ -213,6 +213,17 @@ pub struct ShardingStrategy {
     pub topology: Option<TopologySharding>,
 }
 
+impl PrometheusSpec {
+    /// The zones, if each has shards of its own.
+    #[must_use]
+    pub fn zones(&self) -> Option<&[String]> {
+        let strategy = self.sharding_strategy.as_ref()?;
+        // The default is `Classic`, which knows no zones, even where some are listed.
+        let topology = strategy.topology.as_ref().filter(|_| strategy.mode.as_deref() == Some("Topology"))?;
+        (!topology.values.is_empty()).then_some(topology.values.as_slice())
+    }
+}
+
 /// Zones, each with shards of its own.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]

@@ -73,6 +73,28 @@ fn only_secrets_that_are_named_are_read_and_each_by_its_name() {
     assert_eq!((world.api.n_lists(SECRETS), world.api.n_lists(CONFIG_MAPS)), (0, 0));
 }
 
+/// Whoever may create a monitor somewhere must not have any number of Secrets read and held.
+#[test]
+fn secrets_that_only_monitors_name_which_are_not_selected_are_not_read() {
+    let spec = json!({"serviceMonitorSelector": {"matchLabels": {"team": "a"}}, "serviceMonitorNamespaceSelector": {}});
+    let mut selected = with_token("m", "s");
+    selected["metadata"]["labels"] = json!({"team": "a"});
+    let world = World::of_prometheus(&[
+        (PROMETHEUSES, main_object(spec)),
+        (SERVICE_MONITORS, selected),
+        (SERVICE_MONITORS, with_token("other", "of-another")),
+        (SECRETS, secret("a", "s", &[("t", "x")])),
+        (SECRETS, secret("a", "of-another", &[("t", "y")])),
+    ]);
+    world.says("ServiceMonitor a/m", "accepted");
+    let queries = world.api.queries(OF_A);
+    assert!(queries.len() == 1 && queries[0].contains("fieldSelector=metadata.name%3Ds&"), "{queries:?}");
+    let everything = json!({"serviceMonitorSelector": {}, "serviceMonitorNamespaceSelector": {}});
+    world.put(PROMETHEUSES, &main_object(everything));
+    let outcome = world.says("ServiceMonitor a/other", "accepted");
+    assert_eq!(token(&outcome, "serviceMonitor/a/other/0"), "y");
+}
+
 const OF_A: &str = "/api/v1/namespaces/a/secrets";
 
 #[test]

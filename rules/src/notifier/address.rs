@@ -29,8 +29,8 @@ impl Addresses {
     pub(super) fn of(groups: &[Arc<TargetGroup>], config: &AlertmanagerConfig) -> Self {
         let mut all = Self::default();
         for group in groups {
-            for own in &group.targets {
-                all.add(own, group, config);
+            for target in &group.targets {
+                all.add(&target.joined(&Labels::empty()), group, config);
             }
         }
         all
@@ -101,7 +101,7 @@ mod tests {
         let text = format!("alerting: {{alertmanagers: [{{{section}}}]}}");
         let config = Config::parse(&text, "p.yml".as_ref(), &|_| None).unwrap();
         let group = |(labels, targets): &Found<'_>| {
-            let target = |address: &&str| Labels::from_pairs([("__address__", *address)]);
+            let target = |address: &&str| Labels::from_pairs([("__address__", *address)]).into();
             let labels = Labels::from_pairs(labels.iter().copied());
             Arc::new(TargetGroup { source: "s".to_owned(), labels, targets: targets.iter().map(target).collect() })
         };

@@ -178,7 +178,7 @@ impl Fixture {
     /// Tells of the servers of each section.
     pub(crate) async fn sync(&self, sections: &[&[SocketAddr]]) {
         let group = |addresses: &&[SocketAddr]| {
-            let target = |address: &SocketAddr| Labels::from_pairs([("__address__", address.to_string())]);
+            let target = |address: &SocketAddr| Labels::from_pairs([("__address__", address.to_string())]).into();
             let targets = addresses.iter().map(target).collect();
             vec![Arc::new(TargetGroup { source: "s".to_owned(), labels: Labels::empty(), targets })]
         };

@@ -166,7 +166,11 @@ impl World {
     async fn discover(&self, jobs: &[(&str, &[Labels])]) {
         let group = |targets: &[Labels]| {
             let source = "test".to_owned();
-            vec![Arc::new(TargetGroup { source, labels: Labels::empty(), targets: targets.to_vec() })]
+            vec![Arc::new(TargetGroup {
+                source,
+                labels: Labels::empty(),
+                targets: targets.iter().cloned().map(Into::into).collect(),
+            })]
         };
         let groups: TargetGroups = jobs.iter().map(|(job, targets)| ((*job).to_owned(), group(targets))).collect();
         self.manager.sync(Arc::new(groups)).await;

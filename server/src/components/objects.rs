@@ -116,17 +116,19 @@ async fn say_what_is_missing(operator: Arc<Operator>) {
     }
 }
 
-/// What Prometheus-Operator gives its pods in the environment, and what it is without that: the only shard.
+/// What Prometheus-Operator gives its pods in the environment, and what it is without that: the only shard. Where its zone is not
+/// given, it follows from the shard.
 fn placeholders(settings: &Settings) -> Placeholders {
-    let env = |name: &str, default: &str| match std::env::var(name) {
-        Ok(value) if !value.is_empty() => value,
-        _ => default.to_owned(),
+    let env = |name: &'static str, default: Option<&str>| match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Some((name, value)),
+        _ => default.map(|default| (name, default.to_owned())),
     };
-    Placeholders::new([
-        ("POD_NAME", env("POD_NAME", &settings.hostname)),
-        ("SHARD", env("SHARD", "0")),
-        ("INZONE_SHARD", env("INZONE_SHARD", "0")),
-        ("TOPOLOGY_ZONE", env("TOPOLOGY_ZONE", "")),
-        ("NODE_NAME", env("NODE_NAME", "")),
-    ])
+    let known = [
+        env("POD_NAME", Some(&settings.hostname)),
+        env("SHARD", Some("0")),
+        env("INZONE_SHARD", None),
+        env("TOPOLOGY_ZONE", None),
+        env("NODE_NAME", Some("")),
+    ];
+    Placeholders::new(known.into_iter().flatten())
 }

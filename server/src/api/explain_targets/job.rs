@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{KubernetesSdConfig, ScrapeConfig, SdConfig};
+use discovery::WithoutTargets;
 use model::{Labels, LabelsBuilder, RelabelAction, RelabelRule, TargetGroup};
 use operator::Origin;
-use scraper::{Funnel, PoolStatus, RuleDrops};
+use scraper::{Funnel, PoolStatus, Populated, RuleDrops};
 use serde::Serialize;
 
 use crate::api::targets::health;
@@ -25,6 +26,8 @@ pub(super) struct JobFacts<'f> {
     pub(super) pool: Option<&'f PoolStatus>,
     /// What is wrong with its discoveries.
     pub(super) errors: Vec<String>,
+    /// Objects in which nothing was found; known only if that is asked for.
+    pub(super) without_targets: Vec<WithoutTargets>,
 }
 
 /// A job, explained.
@@ -41,6 +44,8 @@ pub(super) struct JobReport {
     pub(super) candidates: usize,
     /// The rules that dropped something.
     pub(super) rules: Vec<RuleReport>,
+    /// The rules that matched nothing of what was found, without those that ask for something that often is not there.
+    pub(super) unmatched_rules: Vec<String>,
     pub(super) targets: Vec<TargetReport>,
     /// Why targets cannot be scraped.
     pub(super) invalid: Vec<String>,
@@ -76,6 +81,8 @@ impl JobReport {
         let funnel = Funnel::new(facts.groups, facts.config);
         let rules = funnel.rules.iter().enumerate().filter(|(_, drops)| drops.dropped > 0);
         let rules = rules.map(|(i, drops)| RuleReport::new(facts, i, drops)).collect();
+        let is_written = |rule: &usize| facts.origins.get(*rule).is_none_or(Origin::is_rule);
+        let unmatched = funnel.matches.unmatched().filter(is_written).map(|rule| unmatched(facts, rule));
         let active = facts.pool.map(|pool| pool.active.as_slice()).unwrap_or_default();
         let targets = active.iter().take(LISTED_MAX).map(|one| TargetReport {
             url: one.target.url.clone(),
@@ -89,6 +96,7 @@ impl JobReport {
             discovery_errors: facts.errors.clone(),
             candidates: funnel.candidates,
             rules,
+            unmatched_rules: unmatched.take(LISTED_MAX).collect(),
             targets: targets.collect(),
             invalid: funnel.invalid.into_iter().take(LISTED_MAX).collect(),
         }
@@ -110,8 +118,8 @@ impl RuleReport {
 /// What a rule saw, in words where it is a selector's, which looks at a label and at whether it is there.
 pub(super) fn seen(origin: Option<&Origin>, value: &str) -> String {
     match value.split_once(';') {
-        Some((value, "true")) if is_selector(origin) => value.to_owned(),
-        Some(("", "")) if is_selector(origin) => "no such label".to_owned(),
+        Some((value, "true")) if is_selector_field(origin) => value.to_owned(),
+        Some(("", "")) if is_selector_field(origin) => "no such label".to_owned(),
         _ => value.to_owned(),
     }
 }
@@ -133,6 +141,11 @@ pub(super) fn rule_text(rule: &RelabelRule) -> String {
         RelabelAction::Keep | RelabelAction::Drop => format!("{} [{sources}] =~ {regex:?}", spec.action.as_str()),
         action => format!("{} [{sources}] =~ {regex:?} -> {}", action.as_str(), spec.target_label),
     }
+}
+
+fn unmatched(facts: &JobFacts<'_>, rule: usize) -> String {
+    let field = facts.origins.get(rule).map_or_else(|| format!("relabel_configs[{rule}]"), Origin::to_string);
+    format!("{field} ({}) matches nothing of what was found", rule_text(&facts.config.relabel_configs[rule]))
 }
 
 /// The discovery in words: `endpoints in the namespaces default, web`.
@@ -167,13 +180,14 @@ fn sentence(facts: &JobFacts<'_>, funnel: &Funnel) -> String {
     // The last rule that dropped something is where the last candidate fell out.
     let last = funnel.rules.iter().rposition(|drops| drops.dropped > 0);
     let looked = facts.config.sd.iter().map(where_it_looks).collect::<Vec<_>>().join("; ");
+    // A Service without endpoints that is selected is meant rather than others that are not.
+    let selected = || (without_targets(facts).into_iter().find(|one| one.is_selected)).map(|one| one.sentence());
     let why = match last {
-        // A Service without endpoints that is selected is meant rather than others that are not.
-        Some(rule) if is_selector(facts.origins.get(rule)) && !selected_without_targets(facts, funnel).is_empty() => {
-            nothing_found(facts, funnel, &looked)
+        Some(rule) if is_selector(facts, rule) => {
+            selected().unwrap_or_else(|| dropped_all(facts, rule, &funnel.rules[rule]))
         }
         Some(rule) => dropped_all(facts, rule, &funnel.rules[rule]),
-        None => nothing_found(facts, funnel, &looked),
+        None => selected().unwrap_or_else(|| nothing_found(facts, &looked)),
     };
     format!("no targets: {why}")
 }
@@ -192,19 +206,14 @@ fn of_targets(active: &[scraper::ActiveTarget]) -> String {
     text
 }
 
-/// Discovery found nothing that rules could drop.
-fn nothing_found(facts: &JobFacts<'_>, funnel: &Funnel, looked: &str) -> String {
-    let matching = selected_without_targets(facts, funnel);
-    if !matching.is_empty() {
-        return format!(
-            "{} is selected and has no endpoints: no pod matches its selector, or nobody wrote the endpoints of a Service without \
-             one",
-            listed(&matching)
-        );
-    }
-    if let Some((labels, Some(rule))) = funnel.empty_groups.first() {
-        let value = value_of(labels, &facts.config.relabel_configs[*rule]);
-        return missed(facts, *rule, &[(name(labels), value)]);
+/// Discovery found nothing that rules could drop, and no object that is selected.
+fn nothing_found(facts: &JobFacts<'_>, looked: &str) -> String {
+    let others = without_targets(facts);
+    if let Some(rule) = others.iter().find_map(|one| one.dropped_by) {
+        let of_rule = others.iter().filter(|one| one.dropped_by == Some(rule));
+        let value = |one: &Untargeted<'_>| value_of(&one.object.labels, &facts.config.relabel_configs[rule]);
+        let seen: Vec<_> = of_rule.map(|one| (name(&one.object.labels), value(one))).collect();
+        return missed(facts, rule, &seen);
     }
     match facts.errors.first() {
         Some(error) => format!("nothing was found ({looked}): {error}"),
@@ -212,17 +221,37 @@ fn nothing_found(facts: &JobFacts<'_>, funnel: &Funnel, looked: &str) -> String 
     }
 }
 
-/// What the selectors select and discovery found no target in.
-fn selected_without_targets(facts: &JobFacts<'_>, funnel: &Funnel) -> Vec<String> {
-    let is_selected = |rule: &Option<usize>| rule.is_none_or(|rule| !is_selector(facts.origins.get(rule)));
-    funnel.empty_groups.iter().filter(|(_, rule)| is_selected(rule)).map(|(labels, _)| name(labels)).collect()
+/// An object in which nothing was found, and what the rules of the job make of its labels.
+struct Untargeted<'f> {
+    object: &'f WithoutTargets,
+    is_selected: bool,
+    /// The rule that drops it.
+    dropped_by: Option<usize>,
+}
+
+impl Untargeted<'_> {
+    fn sentence(&self) -> String {
+        format!("{} is selected, but {}", name(&self.object.labels), self.object.why)
+    }
+}
+
+fn without_targets<'f>(facts: &'f JobFacts<'_>) -> Vec<Untargeted<'f>> {
+    let untargeted = |object: &'f WithoutTargets| {
+        // Without an address it can be no target; up to there it is followed as if it were one.
+        let dropped_by = match Funnel::of_one(&object.labels, facts.config) {
+            Ok(Populated::Dropped { rule, .. }) => Some(rule),
+            _ => None,
+        };
+        Untargeted { object, is_selected: !dropped_by.is_some_and(|rule| is_selector(facts, rule)), dropped_by }
+    };
+    facts.without_targets.iter().map(untargeted).collect()
 }
 
 /// One rule dropped the last candidates.
 fn dropped_all(facts: &JobFacts<'_>, rule: usize, drops: &RuleDrops) -> String {
     let config = &facts.config.relabel_configs[rule];
     let origin = facts.origins.get(rule);
-    if is_selector(origin) {
+    if is_selector(facts, rule) {
         let seen: Vec<(String, String)> =
             drops.examples.iter().map(|labels| (name(labels), value_of(labels, config))).collect();
         return missed(facts, rule, &seen);
@@ -278,7 +307,20 @@ fn missed(facts: &JobFacts<'_>, rule: usize, seen: &[(String, String)]) -> Strin
     format!("nothing that was found has what {field} asks for, {wanted:?}: {near}")
 }
 
-fn is_selector(origin: Option<&Origin>) -> bool {
+/// Does a rule ask which objects are meant? Of a job of a file, by the labels that it looks at.
+fn is_selector(facts: &JobFacts<'_>, rule: usize) -> bool {
+    if !facts.origins.is_empty() {
+        return is_selector_field(facts.origins.get(rule));
+    }
+    let is_of_object = |label: &String| {
+        let label = label.strip_prefix("__meta_kubernetes_").unwrap_or_default();
+        ["namespace", "service_", "pod_label", "pod_annotation", "pod_name"].iter().any(|kind| label.starts_with(kind))
+    };
+    let spec = facts.config.relabel_configs[rule].spec();
+    !spec.source_labels.is_empty() && spec.source_labels.iter().all(is_of_object)
+}
+
+fn is_selector_field(origin: Option<&Origin>) -> bool {
     matches!(origin, Some(Origin::Field(field)) if field.contains("elector.match"))
 }
 
@@ -359,6 +401,7 @@ scrape_configs:
                 ("__meta_kubernetes_endpoint_port_name", port),
                 ("__meta_kubernetes_pod_name", pod),
             ])
+            .into()
         };
         Arc::new(TargetGroup {
             source: format!("endpoints/default/{service}"),
@@ -369,13 +412,20 @@ scrape_configs:
 
     fn sentence_of(groups: &[&str], errors: &[&str]) -> String {
         let config = config::Config::parse(JOB, "p.yml".as_ref(), &|_| None).unwrap();
-        let groups: Vec<_> = groups.iter().map(|text| group(text)).collect();
+        let (groups, without_groups): (Vec<_>, Vec<_>) =
+            groups.iter().map(|text| group(text)).partition(|group| !group.targets.is_empty());
+        let without = |group: &Arc<TargetGroup>| WithoutTargets {
+            labels: group.labels.clone(),
+            why: "its selector matches no pod".to_owned(),
+        };
+        let without_targets = without_groups.iter().map(without).collect();
         let facts = JobFacts {
             config: &config.scrape_configs[0],
             origins: &origins(),
             groups: &groups,
             pool: None,
             errors: errors.iter().map(|error| (*error).to_owned()).collect(),
+            without_targets,
         };
         JobReport::new(&facts).sentence
     }
@@ -406,8 +456,16 @@ scrape_configs:
             ),
             (
                 &["web app=web", "db app=db metrics/db-0"],
-                "no targets: Service default/web is selected and has no endpoints: no pod matches its selector, or nobody wrote \
-                 the endpoints of a Service without one",
+                "no targets: Service default/web is selected, but its selector matches no pod",
+            ),
+            (
+                &["other app=x", "web app=web"],
+                "no targets: Service default/web is selected, but its selector matches no pod",
+            ),
+            (
+                &["web app=wep", "other app=x"],
+                "no targets: nothing that was found has what spec.selector.matchLabels[\"app\"] asks for, \"web\": \
+                 Service default/web has \"wep\", Service default/other has \"x\"",
             ),
         ] {
             assert_eq!(sentence_of(groups, &[]), sentence, "{groups:?}");
@@ -421,14 +479,23 @@ scrape_configs:
         let config = config::Config::parse(JOB, "p.yml".as_ref(), &|_| None).unwrap();
         let groups = [group("web app=web http/web-1 metrics/web-1"), group("db - metrics/db-0")];
         let (origins, errors) = (origins(), Vec::new());
-        let facts =
-            JobFacts { config: &config.scrape_configs[0], origins: &origins, groups: &groups, pool: None, errors };
+        let facts = JobFacts {
+            config: &config.scrape_configs[0],
+            origins: &origins,
+            groups: &groups,
+            pool: None,
+            errors,
+            without_targets: Vec::new(),
+        };
         let report = JobReport::new(&facts);
         let rules: Vec<_> =
             report.rules.iter().map(|rule| (rule.index, rule.dropped, format!("{:?}", rule.values))).collect();
         assert_eq!(rules, [(0, 1, r#"{"no such label": 1}"#.to_owned()), (1, 1, r#"{"http": 1}"#.to_owned())]);
         assert_eq!(report.rules[1].field.as_deref(), Some("spec.endpoints[0].port"));
         assert_eq!(report.rules[1].rule, "keep [__meta_kubernetes_endpoint_port_name] =~ \"metrics\"");
+        let unmatched = "spec.endpoints[0].relabelings[0] (drop [__meta_kubernetes_pod_name] =~ \"web-0\") matches nothing of what \
+                         was found";
+        assert_eq!(report.unmatched_rules, [unmatched]);
         assert_eq!((report.candidates, report.discovery), (3, vec!["endpoints in the namespace default".to_owned()]));
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use config::SdConfig;
+use discovery::{Lookup, WithoutTargets};
 use model::{TargetGroup, TargetGroups};
 use operator::objects::ObjectRef;
 use operator::{Origin, Outcome};
@@ -22,13 +24,15 @@ pub(super) struct Known {
     errors: BTreeMap<String, Vec<String>>,
     pub(super) has_operator: bool,
     rule_groups: Vec<Arc<rules::Group>>,
+    lookup: Lookup,
 }
 
 impl Known {
     pub(super) async fn new(app: &App) -> Self {
-        let (groups, health) = {
+        let (groups, health, lookup) = {
             let discovery = app.discovery.lock().await;
-            (discovery.subscribe(discovery::Consumer::SCRAPE).current(), discovery.health())
+            let groups = discovery.subscribe(discovery::Consumer::SCRAPE).current();
+            (groups, discovery.health(), discovery.lookup())
         };
         let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for provider in health {
@@ -45,6 +49,7 @@ impl Known {
             errors,
             has_operator: app.operator.is_some(),
             rule_groups: app.rules.groups(),
+            lookup,
         }
     }
 
@@ -64,7 +69,13 @@ impl Known {
             groups: self.groups_of(name),
             pool: self.pools.get(name),
             errors: self.errors.get(name).cloned().unwrap_or_default(),
+            without_targets: Vec::new(),
         }
+    }
+
+    /// Of the objects of these discoveries those in which nothing is found.
+    pub(super) fn without_targets(&self, discoveries: &[SdConfig]) -> Vec<WithoutTargets> {
+        discoveries.iter().flat_map(|one| self.lookup.without_targets(one)).collect()
     }
 
     fn origins(&self, job: &str) -> &[Origin] {
@@ -77,6 +88,11 @@ impl Known {
 
     pub(super) fn job(&self, name: &str) -> Option<JobReport> {
         let config = self.config.scrape_configs.iter().find(|job| job.job_name == name)?;
-        Some(JobReport::new(&self.facts(config)))
+        let mut facts = self.facts(config);
+        // Only where it is the answer: all Services and pods are looked at.
+        if facts.pool.is_none_or(|pool| pool.active.is_empty()) {
+            facts.without_targets = self.without_targets(&config.sd);
+        }
+        Some(JobReport::new(&facts))
     }
 }

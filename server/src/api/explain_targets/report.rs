@@ -74,6 +74,9 @@ impl Report {
                 let field = rule.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
                 out.push_str(&format!("  {field}{} dropped {}; saw {values}\n", rule.rule, rule.dropped));
             }
+            for rule in &job.unmatched_rules {
+                out.push_str(&format!("  {rule}\n"));
+            }
             for target in &job.targets {
                 let error =
                     if target.last_error.is_empty() { String::new() } else { format!(": {}", target.last_error) };

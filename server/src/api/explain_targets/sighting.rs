@@ -1,5 +1,8 @@
 //! The answer about a pod, a Service or a target: which jobs saw it, and what became of it there.
 
+use std::collections::HashSet;
+
+use config::SdConfig;
 use model::Labels;
 use scraper::{Funnel, Populated, relabel_steps};
 
@@ -17,7 +20,22 @@ pub(super) fn of_object(known: &Known, kind: &str, which: &str) -> Result<Report
     let is = |labels: &Labels| labels.value("__meta_kubernetes_namespace") == namespace && labels.value(&label) == name;
     let sightings = sightings(known, is);
     let shown = if kind == "pod" { "Pod" } else { "Service" };
-    Ok(Report { sentence: summary(&format!("{shown} {which}"), &sightings), sightings, ..Report::default() })
+    let who = format!("{shown} {which}");
+    let sentence = match sightings.is_empty().then(|| why_no_target(known, is)).flatten() {
+        Some(why) => format!("{who} is not scraped: {why}."),
+        None => summary(&who, &sightings),
+    };
+    Ok(Report { sentence, sightings, ..Report::default() })
+}
+
+/// Why there is no target in an object that discoveries see.
+fn why_no_target(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Option<String> {
+    let mut discoveries: Vec<&SdConfig> = known.config.scrape_configs.iter().flat_map(|job| &job.sd).collect();
+    // Many jobs have the same.
+    let mut seen = HashSet::new();
+    discoveries.retain(|one| seen.insert(*one));
+    let looked = discoveries.into_iter().map(|one| known.without_targets(std::slice::from_ref(one)));
+    looked.flatten().find(|object| is_meant(&object.labels)).map(|object| object.why)
 }
 
 /// A target by its URL, its address or its instance.
@@ -63,7 +81,7 @@ fn sightings(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Vec<Sighting>
         let meant = facts
             .groups
             .iter()
-            .flat_map(|group| group.targets.iter().map(|own| own.joined(&group.labels)).collect::<Vec<_>>());
+            .flat_map(|group| group.targets.iter().map(|target| target.joined(&group.labels)).collect::<Vec<_>>());
         for labels in meant.filter(|labels| is_meant(labels)) {
             if out.len() >= LISTED_MAX {
                 return out;

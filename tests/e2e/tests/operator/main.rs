@@ -21,6 +21,7 @@ mod pair;
 mod population;
 mod rules;
 mod stateful_set;
+mod statuses;
 mod targets;
 mod world;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Isolated { name: "articles_as_they_stand", run: articles::as_they_stand, cannot: world::cannot },
         Isolated { name: "changes_while_it_runs", run: changes::while_it_runs, cannot: world::cannot },
         Isolated { name: "rules_of_objects", run: rules::of_objects, cannot: world::cannot },
+        Isolated { name: "statuses_of_objects", run: statuses::of_objects, cannot: world::cannot },
         Isolated { name: "same_targets_as_prometheus_operator", run: judge::same_targets, cannot: judge::cannot },
         Isolated { name: "the_image_of_a_prometheus_object", run: stateful_set::command_lines, cannot: judge::cannot },
     ])
