@@ -14,7 +14,7 @@ use crate::kv::store::Store;
 use crate::reader::snapshot::ReadSnapshot;
 use crate::rows::codec::{ORDINARY, RowView};
 use crate::rows::decoder::{ReferenceFrame, Wanted, mask};
-use crate::rows::lane::LANE;
+use crate::rows::lane::{LANE, bits};
 use crate::rows::run::{Run, RunColumn, bits_of};
 use crate::rows::scan;
 
@@ -162,19 +162,17 @@ impl Columns {
         for place in places(wanted) {
             columns.entry(place).or_default();
         }
-        let (mut row, known, lanes) = (least, times.len(), lanes(columns));
+        let wanted_lanes: Lanes = wanted.iter().map(|(lane, these)| (*lane, mask(these))).collect();
+        let (mut row, known, all_lanes) = (least, times.len(), all_lanes(columns));
         let mut whole = true;
         scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
             // Rows with own times, and times that differ from those known, cannot be cached as columns.
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
                 // Of a segment with damaged rows nothing is cached; they are read one by one, and reported.
-                let added = if row < known {
-                    add(columns, row, view, frame, wanted)
-                } else {
-                    add_to_all(columns, row, view, frame, &lanes)
-                };
-                added.inspect_err(|_| whole = false)?;
+                // Rows that are known are missing of the wanted columns alone.
+                let lanes = if row < known { &wanted_lanes } else { &all_lanes };
+                add(columns, row, view, frame, lanes).inspect_err(|_| whole = false)?;
                 if row == times.len() {
                     times.push(ts);
                 }
@@ -209,9 +207,12 @@ fn places(wanted: &Wanted) -> impl Iterator<Item = usize> + '_ {
     wanted.iter().flat_map(|(lane, columns)| columns.iter().map(move |(bit, _)| lane * LANE + bit))
 }
 
-/// The lanes of columns, and which columns of each.
-fn lanes(columns: &BTreeMap<usize, RunColumn>) -> Vec<(usize, u64)> {
-    let mut lanes: Vec<(usize, u64)> = Vec::new();
+/// Columns of a segment: a bit for each in its lane.
+type Lanes = Vec<(usize, u64)>;
+
+/// All columns that there are.
+fn all_lanes(columns: &BTreeMap<usize, RunColumn>) -> Lanes {
+    let mut lanes = Lanes::new();
     for place in columns.keys() {
         let (lane, bit) = (place / LANE, 1 << (place % LANE));
         match lanes.last_mut() {
@@ -222,48 +223,24 @@ fn lanes(columns: &BTreeMap<usize, RunColumn>) -> Vec<(usize, u64)> {
     lanes
 }
 
-/// Adds a row to all columns that end before it.
-fn add_to_all(
-    columns: &mut BTreeMap<usize, RunColumn>,
-    row: usize,
-    view: &RowView<'_>,
-    frame: &ReferenceFrame,
-    lanes: &[(usize, u64)],
-) -> Result<(), Corrupt> {
-    let mut out = [0.0; LANE];
-    // In step with the lanes, which are in the order of the columns.
-    let mut columns = columns.iter_mut();
-    for &(lane, mask) in lanes {
-        view.decode(lane, frame.of(lane)?, mask, &mut out)?;
-        let present = view.present(lane);
-        for (place, column) in columns.by_ref().take(mask.count_ones() as usize) {
-            if column.values.len() == row {
-                let bit = place % LANE;
-                column.push(row, out[bit], present >> bit & 1);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Adds a row to those of the wanted columns that end before it.
+/// Adds a row to those of some columns that end before it.
 fn add(
     columns: &mut BTreeMap<usize, RunColumn>,
     row: usize,
     view: &RowView<'_>,
     frame: &ReferenceFrame,
-    wanted: &Wanted,
+    lanes: &Lanes,
 ) -> Result<(), Corrupt> {
     let mut out = [0.0; LANE];
-    for (lane, these) in wanted {
-        view.decode(*lane, frame.of(*lane)?, mask(these), &mut out)?;
-        let present = view.present(*lane);
-        for (bit, _) in these {
+    for &(lane, mask) in lanes {
+        view.decode(lane, frame.of(lane)?, mask, &mut out)?;
+        let present = view.present(lane);
+        for bit in bits(mask) {
             if let Some(column) = columns.get_mut(&(lane * LANE + bit))
                 // Columns that were read further have the row already.
                 && column.values.len() == row
             {
-                column.push(row, out[*bit], present >> bit & 1);
+                column.push(row, out[bit], present >> bit & 1);
             }
         }
     }
