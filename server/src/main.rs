@@ -25,6 +25,7 @@ mod monitor_metrics;
 mod node_exporter;
 mod query_log;
 mod reload;
+mod rule_groups;
 mod rule_language;
 mod self_metrics;
 mod serve;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, Ask, What, load};
 use crate::component::{Change, Component};
-use crate::components::load_rule_files;
+use crate::rule_groups::load_rule_files;
 
 /// The one task that applies configurations.
 pub(crate) struct Reloader {

@@ -14,13 +14,14 @@ use serde::Serialize;
 
 use super::error::told;
 use super::executor::execute;
+use super::format::counted;
 use super::rule_filters::RuleFilters;
 use super::rules::{OwnedLabels, seconds};
 use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
 use crate::clock::rfc3339;
-use crate::components::{parse_rules, rules_context};
+use crate::rule_groups::{parse_rules, rules_context};
 
 /// How long before the end it begins, unless the request says.
 const RANGE_MS: i64 = 24 * 60 * 60 * 1000;
@@ -194,13 +195,13 @@ impl RuleReport {
         let ReplayedRule { spec, failed, failure, outcome } = rule;
         let mut sentence = match &outcome {
             ReplayOutcome::Recorded { samples, series } => {
-                format!("It would have recorded {} of {series} series", counted(*samples as usize, "sample"))
+                format!("It would have recorded {} of {series} series", counted(*samples, "sample"))
             }
             ReplayOutcome::Alerted { fired: 0, only_pending: 0, .. } => "It would not have fired".to_owned(),
             ReplayOutcome::Alerted { fired: 0, only_pending, .. } => {
-                format!("It would not have fired, and been pending {}", counted(*only_pending, "time"))
+                format!("It would not have fired, and been pending {}", counted(*only_pending as u64, "time"))
             }
-            ReplayOutcome::Alerted { fired, .. } => format!("It would have fired {}", counted(*fired, "time")),
+            ReplayOutcome::Alerted { fired, .. } => format!("It would have fired {}", counted(*fired as u64, "time")),
         };
         if let Some(error) = &failure {
             sentence.push_str(&format!("; {failed} of {evaluations} evaluations fail: {error}"));
@@ -242,8 +243,4 @@ impl FiringJson {
 /// A duration in whole seconds: evaluations are not on time to the millisecond.
 fn seconds_text(ms: i64) -> String {
     format_duration_ms((ms + 500).div_euclid(1000) * 1000)
-}
-
-fn counted(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

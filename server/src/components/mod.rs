@@ -20,7 +20,7 @@ use crate::logging::LogLevel;
 use crate::serve::Web;
 
 pub(crate) use objects::{follow_objects, kubelet_service};
-pub(crate) use rules::{build_rules, load_rule_files, parse_rules, rules_context};
+pub(crate) use rules::build_rules;
 
 /// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
 /// the database closes last.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::rules::{Evaluation, Group, Manager, RuleStatus};
 use serde::Serialize;
 
+use crate::api::format::counted;
 use crate::clock::rfc3339;
 
 /// Evaluations that the text for people has.
@@ -111,13 +112,9 @@ fn sentence(rule: &RuleStatus<'_>, unmatched: &[UnmatchedJson]) -> String {
     }
     match &rule.alerts {
         Some((state, alerts)) => {
-            let plural = if alerts.len() == 1 { "" } else { "s" };
-            format!("It is {}, with {} active alert{plural}.", state.as_str(), alerts.len())
+            format!("It is {}, with {}.", state.as_str(), counted(alerts.len() as u64, "active alert"))
         }
-        None => {
-            let plural = if last.samples == 1 { "" } else { "s" };
-            format!("Its last evaluation recorded {} sample{plural}.", last.samples)
-        }
+        None => format!("Its last evaluation recorded {}.", counted(last.samples.into(), "sample")),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{START, app_with, ask, load, post};
 use crate::app::App;
-use crate::components::{parse_rules, rules_context};
+use crate::rule_groups::{parse_rules, rules_context};
 
 const RULES: &str = r#"
 groups:
