@@ -5,10 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use benches::clock::cpu;
 use model::{Appender, Labels, Row, SourceId, Timestamp};
-use nix::time::ClockId;
 use prometheus::Registry;
 use rules::{Context, GroupSpec, RuleSpec, Simulation};
 use storage::{Db, Options};
@@ -20,11 +19,6 @@ const INTERVAL_MS: i64 = 30_000;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// User and system time of this process.
-fn cpu() -> Duration {
-    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().unwrap().into()
-}
 
 /// What is scraped.
 struct Scraped {
@@ -105,12 +99,12 @@ fn main() {
     let simulation = Simulation::new(groups(rules), context).unwrap();
     (0..4).for_each(|round| scraped.scrape(round));
     for round in 4..4 + rounds as i64 {
-        let begun = cpu();
+        let begun = cpu().unwrap();
         scraped.scrape(round);
-        let scrape = cpu() - begun;
+        let scrape = cpu().unwrap() - begun;
         let failed = simulation.evaluate_at(Timestamp(round * INTERVAL_MS + 1_000));
         assert!(failed.is_empty(), "{:?}", failed[0].1);
-        let an_evaluation = (cpu() - begun - scrape) / rules as u32;
+        let an_evaluation = (cpu().unwrap() - begun - scrape) / rules as u32;
         println!("round {round}: {an_evaluation:?} CPU an evaluation, {scrape:?} all scrapes");
     }
 }

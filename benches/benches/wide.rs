@@ -7,8 +7,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use benches::clock::cpu;
 use model::{Appender, Labels, Row, SourceId, Timestamp};
-use nix::time::ClockId;
 use prometheus::Registry;
 use query::{Engine, EngineOptions, QueryOptions, Value};
 use storage::{Db, Options};
@@ -25,11 +25,6 @@ struct Shape {
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// User and system time of this process.
-fn cpu() -> Duration {
-    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().unwrap().into()
-}
 
 /// Resident memory, now or (`VmHWM`) at most since it was last forgotten.
 fn memory_mb(line: &str) -> u64 {
@@ -80,7 +75,7 @@ fn measure(db: &Db, query: &str, (start, end, step_ms): (Timestamp, Timestamp, i
     #[expect(clippy::disallowed_methods, reason = "the allocator gives back after a second, and tells nobody")]
     std::thread::sleep(Duration::from_secs(2));
     fs::write("/proc/self/clear_refs", "5").unwrap();
-    let (before, cpu_before) = (memory_mb("VmRSS"), cpu());
+    let (before, cpu_before) = (memory_mb("VmRSS"), cpu().unwrap());
     let mut times = Vec::new();
     let mut series = 0;
     for _ in 0..RUNS {
@@ -91,7 +86,7 @@ fn measure(db: &Db, query: &str, (start, end, step_ms): (Timestamp, Timestamp, i
         series = matrix.len();
     }
     times.sort();
-    let (median, spent) = (times[RUNS / 2], (cpu() - cpu_before) / RUNS as u32);
+    let (median, spent) = (times[RUNS / 2], (cpu().unwrap() - cpu_before) / RUNS as u32);
     let grown = memory_mb("VmHWM").saturating_sub(before);
     println!("{query:<60} {series:>6} series {median:>9.1?} {spent:>7.0?} CPU {grown:>5} MB more at most");
 }

@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::time::ClockId;
 use nix::unistd::Pid;
+
+use crate::clock::wait;
 
 /// Resident memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,6 +72,27 @@ impl Process {
             Some(status) => bail!("{} ended by itself ({status})", self.name),
             None => Ok(()),
         }
+    }
+
+    /// Waits until something is so, and looks again and again; returns how long that took. At first, when the program may not listen
+    /// yet, it is not so.
+    ///
+    /// # Errors
+    /// When the program has ended, or this takes longer than `patience`.
+    pub fn until(
+        &mut self,
+        (every, patience): (Duration, Duration),
+        mut so: impl FnMut() -> Result<bool>,
+    ) -> Result<Duration> {
+        let began = Instant::now();
+        while !so().unwrap_or(false) {
+            self.check()?;
+            if began.elapsed() > patience {
+                bail!("{} did not get there in {patience:?}", self.name);
+            }
+            wait(every);
+        }
+        Ok(began.elapsed())
     }
 
     /// User and system time of all its threads, also of those that ended; to the nanosecond.

@@ -10,7 +10,7 @@ use std::process::ChildStdin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use benches::clock::wait;
 use benches::http::Http;
 use benches::kube_api::{Api, ClusterOptions, KEPT_ONE_IN, serve};
@@ -121,16 +121,8 @@ impl Stage {
 
     /// Waits until something is so.
     fn until(&mut self, every: Duration, mut so: impl FnMut(Http) -> Result<bool>) -> Result<Duration> {
-        let began = Instant::now();
-        // At first it may not listen yet.
-        while !so(self.http).unwrap_or(false) {
-            self.process.check()?;
-            if began.elapsed() > PATIENCE {
-                bail!("it did not get there in {PATIENCE:?}");
-            }
-            wait(every);
-        }
-        Ok(began.elapsed())
+        let http = self.http;
+        self.process.until((every, PATIENCE), || so(http))
     }
 
     fn tell(&self, path: &str) -> Result<()> {

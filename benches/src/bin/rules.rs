@@ -19,6 +19,8 @@ use clap::Parser;
 
 /// A server that takes longer to evaluate all groups is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How often it is looked, and for how long.
+const LOOK: (Duration, Duration) = (Duration::from_millis(200), PATIENCE);
 
 /// Measures the evaluation of recording rules.
 #[derive(Debug, Parser)]
@@ -71,7 +73,7 @@ fn measure(flags: &Flags, targets: &Targets, folder: &Path, sheet: &mut Sheet) -
     let interval = Duration::from_secs(flags.rules.interval);
     // Two scrapes of every target: a rate has a value.
     let scrapes = 2 * flags.rules.targets as u64 + targets.served();
-    until(&mut process, || Ok(targets.served() >= scrapes))?;
+    process.until(LOOK, || Ok(targets.served() >= scrapes))?;
     let without = spent(&process, interval * flags.intervals)?;
     sheet.put("CPU of scraping, an interval", "s", without / f64::from(flags.intervals));
     sheet.put("memory before the rules", "MB", process.memory()?.resident / 1e6);
@@ -86,7 +88,7 @@ fn measure(flags: &Flags, targets: &Targets, folder: &Path, sheet: &mut Sheet) -
     sheet.put("CPU of it", "s", (process.cpu()? - before).as_secs_f64());
     let expected = flags.rules.rules as f64;
     let evaluations = || http.metric("prometheus_rule_evaluations_total", "");
-    until(&mut process, || Ok(evaluations()? >= Some(2.0 * expected)))?;
+    process.until(LOOK, || Ok(evaluations()? >= Some(2.0 * expected)))?;
     let counted = evaluations()?.unwrap_or_default();
     let with = spent(&process, interval * flags.intervals)?;
     let done = evaluations()?.unwrap_or_default() - counted;
@@ -104,18 +106,4 @@ fn spent(process: &Process, time: Duration) -> Result<f64> {
     let before = process.cpu()?;
     wait(time);
     Ok((process.cpu()? - before).as_secs_f64())
-}
-
-/// Waits until something is so.
-fn until(process: &mut Process, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let began = Instant::now();
-    // At first it may not listen yet.
-    while !so().unwrap_or(false) {
-        process.check()?;
-        if began.elapsed() > PATIENCE {
-            bail!("it did not get there in {PATIENCE:?}");
-        }
-        wait(Duration::from_millis(200));
-    }
-    Ok(())
 }
