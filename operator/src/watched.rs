@@ -36,7 +36,7 @@ pub(crate) trait Spec:
     const PLURAL: &'static str;
     /// Fields in which no Secrets are looked for: they shape pods, or have names of the user.
     const WITHOUT_ASSETS: &'static [&'static str] = &[];
-    /// It stands for pods that scrape.
+    /// Pods are run for it, which an operator may look after.
     const HAS_WORKLOAD: bool = false;
 }
 

@@ -200,7 +200,7 @@ impl Task<'_> {
         reached
     }
 
-    /// Computes what is missing of the past in idle time: evaluations missed before a slot, and what is asked for.
+    /// Backfills in idle time: evaluations that were missed before a slot, then the ranges in the queue.
     async fn compute_past(self, missed_before: Option<Slot>) {
         if let Some(next) = missed_before
             && let Some(Some(missed)) = self.missed(next, None).await

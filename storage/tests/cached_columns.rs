@@ -1,4 +1,4 @@
-//! What is kept of open buckets between queries: whatever was asked for before, each query gets all rows of its range.
+//! The read cache of open buckets: a query returns all rows of its range, whatever queries came before it.
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first error")]
 
