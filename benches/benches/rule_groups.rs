@@ -83,7 +83,7 @@ fn main() {
         _ => (10_000, 10),
     };
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(Options { memory_bytes: 1 << 30, ..Options::new(dir.path()) }, &Registry::new()).unwrap();
+    let db = Db::open(Options { memory_bytes: 128 << 20, ..Options::new(dir.path()) }, &Registry::new()).unwrap();
     let scraped = Scraped::new(Arc::new(db));
     let context = Context {
         engine: Arc::default(),

@@ -36,8 +36,8 @@ pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
 pub(crate) const CACHED_COLUMNS: usize = 64;
 /// The parts of the store's memory for the read cache, and for the caches of the index: one of so many. The rest is
 /// RocksDB's, for what was just written and for blocks.
-pub(crate) const READ_CACHE_PART: usize = 8;
-pub(crate) const INDEX_PART: usize = 4;
+pub(crate) const READ_CACHE_PART: usize = 5;
+pub(crate) const INDEX_PART: usize = 5;
 /// A selection of more (source, metric) pairs than this does not fill the block cache; one of more sources does not fill it
 /// with blocks of rows, since its decoded columns are in the read cache.
 pub(crate) const CACHED_PAIRS: u64 = 4_000;

@@ -78,7 +78,7 @@ impl Reader<'_> {
             let Gathered { cells, runs, .. } = &mut *gathered;
             row_scan::scan_segment_back(
                 self.context.store,
-                &mut self.rows,
+                self.rows.iter(),
                 (place, wanted),
                 &self.range,
                 &mut |frame, ts, row| {

@@ -10,21 +10,21 @@ pub(crate) mod alignment;
 pub(crate) mod context;
 pub(crate) mod epochs;
 mod latest;
+pub(crate) mod lazy_rows;
 pub(crate) mod mask;
 pub(crate) mod metric_labels;
 pub(crate) mod read_cache;
 pub(crate) mod scan;
 pub(crate) mod snapshot;
 pub(crate) mod sorted;
-pub(crate) mod tails;
 pub(crate) mod written;
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
+use foldhash::fast::RandomState;
 use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
-use rocksdb::DBRawIterator;
 
 use crate::error::Error;
 use crate::index::names::{by_name, grouped, named};
@@ -37,9 +37,9 @@ use crate::rows::decoder::{RowDecoder, Wanted, wanted};
 use crate::rows::scan as row_scan;
 use alignment::Gathered;
 use context::ReadContext;
+use lazy_rows::LazyRows;
 use mask::Mask;
 use snapshot::ReadSnapshot;
-use tails::Tails;
 
 /// What is stored of one source in the range of a reader.
 #[derive(Debug)]
@@ -64,13 +64,15 @@ impl Stored {
 pub(crate) struct Reader<'v> {
     context: ReadContext<'v>,
     snapshot: &'v ReadSnapshot<'v>,
-    rows: DBRawIterator<'v>,
-    tails: Tails<'v>,
+    rows: LazyRows<'v>,
+    /// The same rows once more, for what came since columns were cached: that is asked for again and again, and its blocks stay
+    /// in RocksDB's cache even where those of whole columns do not.
+    tails: LazyRows<'v>,
     pages: PageReader<'v>,
     range: RangeInclusive<Timestamp>,
     masks: &'v [Mask],
     metrics: Vec<u32>,
-    plans: HashMap<u32, Wanted>,
+    plans: HashMap<u32, Wanted, RandomState>,
     /// The wanted by the name they lie under in pages.
     names: Vec<Named>,
     /// The segments that these names are of; of any when `None`.
@@ -88,8 +90,8 @@ impl<'v> Reader<'v> {
         masks: &'v [Mask],
     ) -> Result<Self, Error> {
         let buckets = context.buckets(&range);
-        let rows = row_scan::rows_iter(snapshot, buckets, snapshot.fill_rows);
-        let tails = Tails::new(snapshot, buckets);
+        let rows = LazyRows::new(snapshot, buckets, snapshot.fill_rows);
+        let tails = LazyRows::new(snapshot, buckets, true);
         let pages = PageReader::new(snapshot, &context.cache.partitions(snapshot)?, &range);
         let (metrics, plans, names, names_of) = <_>::default();
         Ok(Self { context, snapshot, rows, tails, pages, range, masks, metrics, plans, names, names_of, rows_hint: 0 })
@@ -132,7 +134,7 @@ impl<'v> Reader<'v> {
         for (bucket, segments) in &stored.buckets {
             for segment in segments {
                 let place = RowKey::frame(*bucket, stored.source, segment);
-                row_scan::times_of(self.context.store, &mut self.rows, place, &self.range, &mut times)?;
+                row_scan::times_of(self.context.store, self.rows.iter(), place, &self.range, &mut times)?;
             }
         }
         times.sort();
@@ -174,7 +176,7 @@ impl<'v> Reader<'v> {
                 let cells = &mut gathered.cells;
                 row_scan::scan_segment(
                     self.context.store,
-                    &mut self.rows,
+                    self.rows.iter(),
                     (place, wanted),
                     &self.range,
                     &mut |frame, ts, row| decoder.add_row(frame, ts, row, cells),

@@ -68,22 +68,55 @@ impl ReferenceFrame {
     pub(crate) fn of(&self, lane: usize) -> Result<&LaneBase, Corrupt> {
         self.lanes[lane].as_ref().ok_or(Corrupt::Shape("a lane without base values"))
     }
+}
+
+/// A reference frame as it is kept: the base values by themselves, a third of what a decoder makes of them.
+#[derive(Debug)]
+pub(crate) struct BaseValues {
+    columns: usize,
+    tag: u32,
+    /// By lane; of some lanes.
+    lanes: Vec<(usize, Box<[f64; LANE]>)>,
+}
+
+impl From<ReferenceFrame> for BaseValues {
+    fn from(frame: ReferenceFrame) -> Self {
+        let lanes = frame.lanes.iter().enumerate();
+        let lanes = lanes.filter_map(|(lane, base)| Some((lane, Box::new(base.as_ref()?.values())))).collect();
+        Self { columns: frame.columns, tag: frame.tag, lanes }
+    }
+}
+
+impl BaseValues {
+    fn of(&self, lane: usize) -> Option<&[f64; LANE]> {
+        let at = self.lanes.binary_search_by_key(&lane, |(lane, _)| *lane).ok()?;
+        Some(&self.lanes[at].1)
+    }
 
     /// Has it all lanes that have wanted columns?
     pub(crate) fn cover(&self, wanted: &Wanted) -> bool {
-        wanted.iter().all(|(lane, _)| self.lanes[*lane].is_some())
+        wanted.iter().all(|(lane, _)| self.of(*lane).is_some())
     }
 
     /// Takes over what the other, of the same frame, has.
     pub(crate) fn add(&mut self, other: Self) {
-        for (lane, added) in self.lanes.iter_mut().zip(other.lanes) {
-            *lane = added.or(lane.take());
+        self.lanes.extend(other.lanes);
+        self.lanes.sort_by_key(|(lane, _)| *lane);
+        self.lanes.dedup_by_key(|(lane, _)| *lane);
+    }
+
+    /// The frame with those of some lanes that it has.
+    pub(crate) fn reference(&self, lanes: impl Iterator<Item = usize>) -> ReferenceFrame {
+        let mut frame = ReferenceFrame { columns: self.columns, tag: self.tag, lanes: Default::default() };
+        for lane in lanes {
+            frame.lanes[lane] = self.of(lane).map(|values| LaneBase::new(values));
         }
+        frame
     }
 
     /// About how much memory it takes, bytes.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.lanes.iter().flatten().count() * LaneBase::BYTES
+        size_of::<Self>() + self.lanes.capacity() * 16 + self.lanes.len() * size_of::<[f64; LANE]>()
     }
 }
 

@@ -180,11 +180,14 @@ fn push_exception(column: usize, xor: u64, out: &mut Vec<u8>) {
 pub(crate) struct LaneBase(Box<[Base; LANE]>);
 
 impl LaneBase {
-    pub(crate) const BYTES: usize = size_of::<[Base; LANE]>();
-
     /// From the base values of the lane's columns; those past the end count as 0.
     pub(crate) fn new(values: &[f64]) -> Self {
         Self(Box::new(std::array::from_fn(|i| Base::new(values.get(i).copied().unwrap_or(0.0)))))
+    }
+
+    /// The values that it was made from.
+    pub(crate) fn values(&self) -> [f64; LANE] {
+        std::array::from_fn(|i| f64::from_bits(self.0[i].bits))
     }
 
     /// Fills `out` with the lane's values, absent ones included, at least where a bit of `wanted` is set; `None` when the

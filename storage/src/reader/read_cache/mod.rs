@@ -4,6 +4,7 @@
 //! Invariant: an entry is as it was read from a snapshot, and is used only while [`WriteTracker`] says that nothing but newer
 //! rows came since.
 
+mod block;
 mod columns;
 
 use std::fmt;
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use model::{SourceId, Timestamp};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
-use rocksdb::DBRawIterator;
 
 use crate::cache::Cache;
 use crate::error::Error;
@@ -23,8 +23,9 @@ use crate::pages::{self, timeline::Timeline};
 #[cfg(doc)]
 use crate::reader::epochs::WriteTracker;
 use crate::reader::epochs::{Epochs, Trackers};
+use crate::reader::lazy_rows::LazyRows;
 use crate::reader::snapshot::ReadSnapshot;
-use crate::reader::tails::Tails;
+
 use crate::reader::written::Written;
 use crate::rows::decoder::Wanted;
 use crate::rows::run::Run;
@@ -64,9 +65,9 @@ impl ReadCache {
         Self {
             trackers: Trackers::default(),
             // The parts add up to the whole; most of it is for columns.
-            buckets: Cache::new(bytes / 8),
-            heads: Cache::new(bytes / 8),
-            columns: Cache::new(bytes / 8 * 5),
+            buckets: Cache::new(bytes / 16),
+            heads: Cache::new(bytes / 16),
+            columns: Cache::new(bytes / 4 * 3),
             partitions: Mutex::default(),
             sources: Cache::new(bytes / 16),
             written: Cache::new(bytes / 16),
@@ -188,7 +189,7 @@ impl ReadCache {
     pub(crate) fn run<'v>(
         &self,
         snapshot: &ReadSnapshot<'_>,
-        (rows, tails): (&mut DBRawIterator<'v>, &mut Tails<'v>),
+        (rows, tails): (&mut LazyRows<'v>, &mut LazyRows<'v>),
         (place, wanted): (RowKey, &Wanted),
         range: &RangeInclusive<Timestamp>,
     ) -> Result<Option<Run>, Error> {
@@ -218,13 +219,13 @@ impl ReadCache {
         columns.ask(from);
         // Nothing newer came since there was no row behind the last: no iterator is needed at all.
         let all_read = columns.read_at.is_some_and(|epoch| self.trackers.newer.unchanged_since(source, epoch));
-        if all_read && columns.is_whole(wanted) {
-            return Ok(Some(columns.run(range, wanted)));
+        if all_read && let Some(run) = columns.whole_run(range, wanted) {
+            return Ok(Some(run));
         }
         let before = columns.weight();
         // Only the tail is read where the columns are there: its blocks are worth keeping, those of whole columns are
         // not.
-        let iter = if columns.has(wanted) { tails.iter() } else { rows };
+        let iter = if columns.has(wanted) { tails.iter() } else { rows.iter() };
         match columns.extend(snapshot, iter, (place, wanted), *range.end()) {
             Ok(()) => {}
             Err(Refused::Store(error)) => {
