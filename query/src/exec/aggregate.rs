@@ -1,11 +1,10 @@
 //! Aggregations without a parameter: each series is added to the accumulator of its group as it arrives, and dropped.
 
-use std::collections::HashMap;
-
 use model::Labels;
 use model::labels::sort_by_labels;
 
 use super::evaluator::Evaluator;
+use super::hash::HashMap;
 use super::histogram_fold::HistogramFold;
 use super::operands::Operands;
 use super::projection::{RecentCache, groups_by};
@@ -35,7 +34,7 @@ pub(super) struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     pub(super) fn new(grouping: &'a Grouping) -> Self {
-        Self { grouping, found: HashMap::new(), recent: RecentCache::default(), text: String::new() }
+        Self { grouping, found: HashMap::default(), recent: RecentCache::default(), text: String::new() }
     }
 
     /// The number of the group a series belongs to; a new group gets the next number.

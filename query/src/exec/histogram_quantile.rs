@@ -1,10 +1,9 @@
 //! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction` of classic and native histograms.
 
-use std::collections::HashMap;
-
 use model::{Labels, labels::BUCKET};
 
 use super::evaluator::Evaluator;
+use super::hash::HashMap;
 use super::messages::truncated;
 use super::operands::Operands;
 use crate::Error;
@@ -55,7 +54,7 @@ impl Distribution {
 
 impl Evaluator<'_> {
     fn distributions(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Distribution>, Error> {
-        let mut found: HashMap<Labels, usize> = HashMap::new();
+        let mut found: HashMap<Labels, usize> = HashMap::default();
         let mut distributions: Vec<Distribution> = Vec::new();
         let mut place = |labels: Labels, name: &str, drop_name: bool, all: &mut Vec<Distribution>| {
             *found.entry(labels.clone()).or_insert_with(|| {

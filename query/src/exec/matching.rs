@@ -1,7 +1,6 @@
 //! Binary operators between vectors. Series are matched once, by a key of the labels they match on; values, and whether a
 //! match is ambiguous, are decided at every step.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use model::labels::METRIC_NAME;
@@ -9,6 +8,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::binary::Combined;
 use super::evaluator::Evaluator;
+use super::hash::HashMap;
 use super::messages::format_labels;
 use super::operands::Operands;
 use crate::Error;
@@ -83,7 +83,7 @@ impl Evaluator<'_> {
     /// Assigns match keys to the series of both sides.
     pub(super) fn sides(&self, sides: [Vec<Series>; 2], matching: &Matching) -> Result<[Side; 2], Error> {
         // One map for both sides, so that a key has the same number on either.
-        let mut ids: HashMap<Labels, usize> = HashMap::new();
+        let mut ids: HashMap<Labels, usize> = HashMap::default();
         let mut numbered = |series: Vec<Series>| -> Result<Side, Error> {
             self.hold(0, series.iter().map(|one| KEY_BYTES + label_bytes(&one.labels)).sum())?;
             let mut keys = Vec::with_capacity(series.len());
@@ -138,7 +138,7 @@ impl Evaluator<'_> {
 
     /// For keys with several series on the "one" side: which of them has a sample at each step.
     pub(super) fn partners(&self, one: &Side, steps: usize) -> Result<Partners, Error> {
-        let mut at_steps = HashMap::new();
+        let mut at_steps = HashMap::default();
         for (key, rivals) in one.of_key.iter().enumerate().filter(|(_, rivals)| rivals.len() > 1) {
             self.hold(0, steps * size_of::<u32>() + KEY_BYTES)?;
             let mut chosen = vec![NO_PARTNER; steps];

@@ -1,10 +1,9 @@
 //! Merges series that have equal labels, as after a name or a label was removed.
 
-use std::collections::HashMap;
-
 use model::Labels;
 
 use super::evaluator::Evaluator;
+use super::hash::HashMap;
 use crate::Error;
 use crate::value::{SAMPLE_BYTES, Series, is_absent, without_name};
 
@@ -18,7 +17,7 @@ impl Evaluator<'_> {
     pub(super) fn merged(&self, series: Vec<Series>) -> Result<Vec<Series>, Error> {
         // The map, and the new list.
         let _reserved = self.reserve(series.len().saturating_mul(MERGED_BYTES))?;
-        let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+        let mut seen: HashMap<Labels, usize> = HashMap::with_capacity_and_hasher(series.len(), <_>::default());
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
         for one in series {
             self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;

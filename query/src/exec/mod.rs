@@ -17,6 +17,7 @@ mod common_subexpressions;
 mod evaluator;
 mod extended_range;
 mod fill;
+mod hash;
 mod histogram_fold;
 mod histogram_quantile;
 mod info;

@@ -1,12 +1,12 @@
 //! Label projection: reduces the labels of a series to the name and the labels that aggregations group by. Series with equal
 //! projections share one label set, which is built and grouped once.
 
-use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
 use model::{Batch, Column, Labels, MetricId, SourceId};
 
+use super::hash::HashMap;
 use crate::memory::QueryMemory;
 use crate::parse::ast::Grouping;
 use crate::plan::{NodeId, NodeKind, Plan};
@@ -122,9 +122,9 @@ impl Projection {
             memory: Arc::clone(memory),
             bytes: 0,
             needed: needed.clone(),
-            metrics: HashMap::new(),
-            numbers: HashMap::new(),
-            known: HashMap::new(),
+            metrics: HashMap::default(),
+            numbers: HashMap::default(),
+            known: HashMap::default(),
             slots: 0,
             source_id: None,
             source: Labels::empty(),
