@@ -48,7 +48,8 @@ section! {
         /// Whether clients need a certificate.
         #[yaml(Word<ClientAuth>, name = "client_auth_type")]
         pub client_auth: ClientAuth,
-        /// The names that the certificates of clients may have. Not served: a file that sets it is refused.
+        /// Names of which the certificate of a client must have one, among the alternative names of its subject: DNS names,
+        /// addresses of mail, IP addresses and URIs, compared as texts. Without any, every name will do.
         #[yaml(Texts)]
         pub client_allowed_sans: Vec<String>,
         /// The oldest version that is accepted.
@@ -71,11 +72,6 @@ section! {
 }
 
 fn check_tls(tls: &mut WebTls, f: &mut Fields<'_>) -> Result<(), Error> {
-    if !tls.client_allowed_sans.is_empty() {
-        // Refused and not only warned of: ignoring it would let in clients that the file means to keep out.
-        let message = "not served yet; sign the certificates of clients by a CA of their own and leave this out";
-        return Err(f.refuse("client_allowed_sans", message));
-    }
     // rustls has no older versions, so such a server would accept no connection at all.
     if tls.max_version < TlsVersion::Tls12 {
         return Err(f.refuse("max_version", "TLS 1.2 and 1.3 are served; write TLS12 or TLS13"));
@@ -230,6 +226,10 @@ pub enum ClientAuth {
     /// `NoClientCert`: none is asked for.
     #[default]
     None,
+    /// `RequestClientCert`: one is asked for; whoever signed it, it is taken.
+    Request,
+    /// `RequireAnyClientCert`: no connection without one, whoever signed it.
+    RequireAny,
     /// `VerifyClientCertIfGiven`: one that is shown must be valid.
     IfGiven,
     /// `RequireAndVerifyClientCert`: no connection without a valid one.
@@ -239,17 +239,16 @@ pub enum ClientAuth {
 impl Keyword for ClientAuth {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("NoClientCert", Self::None),
+        ("RequestClientCert", Self::Request),
+        ("RequireAnyClientCert", Self::RequireAny),
+        // Its name in old files.
+        ("RequireClientCert", Self::RequireAny),
         ("VerifyClientCertIfGiven", Self::IfGiven),
         ("RequireAndVerifyClientCert", Self::Required),
     ];
 
     fn unknown(word: &str) -> String {
-        match word {
-            "RequestClientCert" | "RequireAnyClientCert" | "RequireClientCert" => {
-                format!("{word} verifies nothing and is not served; write RequireAndVerifyClientCert")
-            }
-            _ => format!("invalid ClientAuth: {word}"),
-        }
+        format!("invalid ClientAuth: {word}")
     }
 }
 
@@ -438,9 +437,7 @@ mod tests {
             ("tls_server_config: {cert_file: a}", "missing one of key or key_file"),
             ("tls_server_config: {key_file: a}", "missing one of cert or cert_file"),
             ("tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}", "without a Client Auth Policy"),
-            ("tls_server_config: {cert_file: a, key_file: b, client_auth_type: RequestClientCert}", "not served"),
             ("tls_server_config: {cert_file: a, key_file: b, client_auth_type: Some}", "invalid ClientAuth: Some"),
-            ("tls_server_config: {cert_file: a, key_file: b, client_allowed_sans: [x]}", "not served yet"),
             ("tls_server_config: {cert_file: a, key_file: b, max_version: TLS11}", "write TLS12 or TLS13"),
             ("tls_server_config: {cert_file: a, key_file: b, min_version: SSL3}", "unknown TLS version"),
             ("http_server_config: {headers: {X-Other: a}}", "HTTP header \"X-Other\" can not be configured"),

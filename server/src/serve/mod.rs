@@ -3,9 +3,11 @@
 //! A request passes, in this order: its deadline, a place (health checks need none), the rate limit, the password, the routes.
 
 mod body;
+mod client_certificates;
 pub(crate) mod connections;
 mod head;
 mod password;
+mod pem;
 mod stream;
 mod tls;
 mod web;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use config::{ClientAuth, Pem, TlsVersion, WebTls};
+use config::{Pem, TlsVersion, WebTls};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{CipherSuite, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite};
+use rustls::{CipherSuite, NamedGroup, ServerConfig, SupportedCipherSuite};
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::{client_certificates, pem};
 
 /// Reads the certificates and keys, and makes of them what rustls needs.
 ///
@@ -21,27 +22,17 @@ pub(crate) fn server_config(tls: &WebTls, http2: bool) -> Result<Arc<ServerConfi
     let spoken: Vec<_> =
         known.into_iter().filter(|(v, _)| (tls.min_version..=tls.max_version).contains(v)).map(|(_, v)| v).collect();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&spoken)?;
-    let builder = match (tls.client_auth, &tls.client_ca) {
-        (ClientAuth::None, _) | (_, None) => builder.with_no_client_auth(),
-        (auth, Some(ca)) => {
-            let mut roots = RootCertStore::empty();
-            let (certificates, place) = (certificates(ca, "client_ca")?, place(ca, "client_ca"));
-            // As Go's `AppendCertsFromPEM`, which passes over what it cannot parse.
-            let (good, _) = roots.add_parsable_certificates(certificates);
-            if good == 0 {
-                bail!("{place} holds no certificate of a CA");
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if auth == ClientAuth::IfGiven { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().context("tls_server_config.client_ca_file")?)
-        }
+    let builder = match client_certificates::verifier(tls, &provider)? {
+        None => builder.with_no_client_auth(),
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
     };
-    let chain = certificates(&tls.cert, "cert")?;
+    let chain = pem::certificates(&tls.cert, "cert")?;
     if chain.is_empty() {
-        bail!("{} holds no certificate", place(&tls.cert, "cert"));
+        bail!("{} holds no certificate", pem::place(&tls.cert, "cert"));
     }
-    let pem = pem(&tls.key, "key")?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).with_context(|| format!("cannot read {}", place(&tls.key, "key")))?;
+    let text = pem::read(&tls.key, "key")?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&text).with_context(|| format!("cannot read {}", pem::place(&tls.key, "key")))?;
     let mut config = builder.with_single_cert(chain, key).context("the certificate and the key do not fit")?;
     config.ignore_client_order = tls.prefer_server_order;
     // rustls takes the first of these that the client speaks, too.
@@ -55,25 +46,6 @@ pub(crate) fn files(tls: &WebTls) -> impl Iterator<Item = &Path> {
         Pem::File(path) => Some(path.as_path()),
         Pem::Inline(_) => None,
     })
-}
-
-fn place(pem: &Pem, name: &str) -> String {
-    match pem {
-        Pem::Inline(_) => format!("tls_server_config.{name}"),
-        Pem::File(path) => format!("tls_server_config.{name}_file ({})", path.display()),
-    }
-}
-
-fn pem(pem: &Pem, name: &str) -> Result<Vec<u8>> {
-    match pem {
-        Pem::Inline(text) => Ok(text.expose().as_bytes().to_vec()),
-        Pem::File(path) => std::fs::read(path).with_context(|| format!("cannot read {}", place(pem, name))),
-    }
-}
-
-/// Those that can be read; as in Go, the others are passed over.
-fn certificates(from: &Pem, name: &str) -> Result<Vec<CertificateDer<'static>>> {
-    Ok(CertificateDer::pem_slice_iter(&pem(from, name)?).filter_map(Result::ok).collect())
 }
 
 /// What rustls has, with the cipher suites and curves that were asked for, in that order.

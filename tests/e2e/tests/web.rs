@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
-use kit::{Http, PATIENCE, Weft, eventually};
+use kit::{Http, PATIENCE, Pki, Weft, eventually};
 
 const NOTHING: &str = "scrape_configs: []\n";
 /// A form that never arrives whole.
@@ -117,7 +117,7 @@ fn what_cannot_be_served_keeps_it_from_starting() {
     for (text, part) in [
         ("basic_auth_users: {ann: secret}", "not a bcrypt hash"),
         ("tls_server_config: {cert_file: none.pem, key_file: none.key}", "none.pem"),
-        ("tls_server_config: {cert_file: a, key_file: b, client_allowed_sans: [a]}", "not served yet"),
+        ("tls_server_config: {cert_file: a, key_file: b, client_auth_type: Any}", "invalid ClientAuth: Any"),
         ("basic_auth_user: {}", "did you mean basic_auth_users?"),
     ] {
         let (folder, flag) = with_web_config(text);
@@ -141,6 +141,61 @@ fn an_empty_web_configuration_is_fine() {
 /// bcrypt of "sesame" at its lowest cost.
 const SESAME: &str = "$2b$04$pHRZFuZUCvXdT09m8OsdyeUgH6oCapWAuzkkcmQk1EUy35f6MzDMG";
 
+/// Weft and where it listens; kit's own start asks over plain HTTP.
+fn start_with_tls(folder: &tempfile::TempDir, flag: &str) -> (kit::Process, String) {
+    let log = folder.path().join("weft.log");
+    let process = kit::Process::start(&mut Weft::command(folder.path(), &[flag]), &log);
+    let address = eventually("weft listens", || {
+        let output = process.output();
+        let line = output.lines().find(|line| line.contains("Start listening")).ok_or(output.clone())?;
+        Ok(line.split("address=").nth(1).ok_or("no address")?.split_whitespace().next().unwrap_or_default().to_owned())
+    });
+    (process, address)
+}
+
+/// What each mode of `client_auth_type` makes of a client without a certificate, one that a stranger signed, one that our
+/// authority signed, and the last with another name.
+#[test]
+fn certificates_of_clients_in_every_mode() {
+    let (ours, strange) = (Pki::new(), Pki::new());
+    let (certificate, key) = ours.server(&["127.0.0.1"]);
+    let shown = [
+        None,
+        Some(strange.named_client(&["scraper.example"])),
+        Some(ours.named_client(&["other.example", "scraper.example"])),
+        Some(ours.named_client(&["other.example"])),
+    ];
+    for (mode, sans, admitted) in [
+        ("NoClientCert", false, [true, true, true, true]),
+        ("RequestClientCert", false, [true, true, true, true]),
+        ("RequireAnyClientCert", false, [false, true, true, true]),
+        ("RequireClientCert", false, [false, true, true, true]),
+        ("VerifyClientCertIfGiven", false, [true, false, true, true]),
+        ("RequireAndVerifyClientCert", false, [false, false, true, true]),
+        ("RequestClientCert", true, [true, true, true, false]),
+        ("RequireAnyClientCert", true, [false, true, true, false]),
+        ("VerifyClientCertIfGiven", true, [true, false, true, false]),
+        ("RequireAndVerifyClientCert", true, [false, false, true, false]),
+    ] {
+        let verifies = mode.contains("Verify");
+        let ca = if verifies { "client_ca_file: ca.crt, " } else { "" };
+        let sans = if sans { ", client_allowed_sans: [10.0.0.1, scraper.example]" } else { "" };
+        let (folder, flag) = with_web_config(&format!(
+            "tls_server_config: {{cert_file: tls.crt, key_file: tls.key, {ca}client_auth_type: {mode}{sans}}}\n"
+        ));
+        for (name, text) in [("tls.crt", &certificate), ("tls.key", &key), ("ca.crt", &ours.ca())] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let (_process, address) = start_with_tls(&folder, &flag);
+        for (shown, admitted) in shown.iter().zip(admitted) {
+            let identity = shown.as_ref().map(|(certificate, key)| format!("{certificate}{key}"));
+            let http = Http::identified(format!("https://{address}"), &ours.ca(), identity.as_deref());
+            let answer = http.get("/-/healthy");
+            assert_eq!(answer.as_ref().is_ok_and(|(status, _)| *status == 200), admitted, "{mode}{sans}: {answer:?}");
+        }
+    }
+}
+
 #[test]
 fn passwords_and_tls() {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -152,13 +207,7 @@ fn passwords_and_tls() {
     ));
     fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
     fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
-    let log = folder.path().join("weft.log");
-    let process = kit::Process::start(&mut Weft::command(folder.path(), &[&flag]), &log);
-    let address = eventually("weft listens", || {
-        let output = process.output();
-        let line = output.lines().find(|line| line.contains("Start listening")).ok_or(output.clone())?;
-        Ok(line.split("address=").nth(1).ok_or("no address")?.split_whitespace().next().unwrap_or_default().to_owned())
-    });
+    let (process, address) = start_with_tls(&folder, &flag);
     let http = Http::trusting(format!("https://{address}"), &certificate.pem(), "no password");
     for path in ["/api/v1/query?query=1", "/-/healthy", "/metrics", "/"] {
         assert_eq!(eventually("an answer", || http.get(path)), (401, "Unauthorized\n".to_owned()), "{path}");

@@ -58,6 +58,17 @@ impl Pki {
         self.signed(params)
     }
 
+    /// Certificate and key of a client with names of its own, PEM, as cert-manager makes them.
+    ///
+    /// # Panics
+    /// When a name cannot be in a certificate.
+    #[must_use]
+    pub fn named_client(&self, names: &[&str]) -> (String, String) {
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.signed(params)
+    }
+
     /// Its own certificate, PEM.
     #[must_use]
     pub fn ca(&self) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, Method, RequestBuilder};
+use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -41,7 +41,7 @@ impl Http {
     /// When it cannot be made.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self::with(base.into(), None, Credentials::None)
+        Self::with(base.into(), None, None, Credentials::None)
     }
 
     /// A client that trusts a certificate authority and sends a bearer token.
@@ -50,7 +50,7 @@ impl Http {
     /// When it cannot be made.
     #[must_use]
     pub fn trusting(base: impl Into<String>, ca_pem: &str, token: &str) -> Self {
-        Self::with(base.into(), Some(ca_pem), Credentials::Bearer(token.to_owned()))
+        Self::with(base.into(), Some(ca_pem), None, Credentials::Bearer(token.to_owned()))
     }
 
     /// The same with a user and a password.
@@ -59,13 +59,26 @@ impl Http {
     /// When it cannot be made.
     #[must_use]
     pub fn basic(base: impl Into<String>, ca_pem: &str, (user, password): (&str, &str)) -> Self {
-        Self::with(base.into(), Some(ca_pem), Credentials::Basic(user.to_owned(), password.to_owned()))
+        Self::with(base.into(), Some(ca_pem), None, Credentials::Basic(user.to_owned(), password.to_owned()))
     }
 
-    fn with(base: String, ca_pem: Option<&str>, credentials: Credentials) -> Self {
+    /// A client that shows a certificate of its own, if `identity` has one: certificate and key in PEM.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn identified(base: impl Into<String>, ca_pem: &str, identity: Option<&str>) -> Self {
+        Self::with(base.into(), Some(ca_pem), identity, Credentials::None)
+    }
+
+    fn with(base: String, ca_pem: Option<&str>, identity: Option<&str>, credentials: Credentials) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let ca = ca_pem.map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
         let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy().no_gzip();
+        let builder = match identity {
+            Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).unwrap()),
+            None => builder,
+        };
         let client = builder.tls_certs_only(ca).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { client, runtime, base, credentials }
