@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use model::float::push_g;
 
+// Fields stand in the order in which `metrics.proto` declares them, which is that of the text.
+
 /// What a field is, and of a message which.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -23,14 +25,15 @@ const FAMILY: &[Field] = &[(1, "name", Kind::Text), (3, "type", Kind::Type), (4,
 const METRIC: &[Field] = &[
     (1, "label", Kind::Message(&[(1, "name", Kind::Text), (2, "value", Kind::Text)])),
     (5, "untyped", Kind::Message(&[(1, "value", Kind::Double)])),
-    (6, "timestamp_ms", Kind::Int),
     (7, "histogram", Kind::Message(HISTOGRAM)),
+    (6, "timestamp_ms", Kind::Int),
 ];
 const SPAN: &[Field] = &[(1, "offset", Kind::Zigzag), (2, "length", Kind::Unsigned)];
+const BUCKET: &[Field] = &[(4, "cumulative_count_float", Kind::Double), (2, "upper_bound", Kind::Double)];
 const HISTOGRAM: &[Field] = &[
-    (2, "sample_sum", Kind::Double),
-    (3, "bucket", Kind::Message(&[(2, "upper_bound", Kind::Double), (4, "cumulative_count_float", Kind::Double)])),
     (4, "sample_count_float", Kind::Double),
+    (2, "sample_sum", Kind::Double),
+    (3, "bucket", Kind::Message(BUCKET)),
     (5, "schema", Kind::Zigzag),
     (6, "zero_threshold", Kind::Double),
     (8, "zero_count_float", Kind::Double),
@@ -89,29 +92,12 @@ impl MessageText {
     }
 
     /// The fields of a message that `protobuf` wrote.
-    fn fields(&mut self, mut message: &[u8], of: &[Field], depth: usize) {
-        let mut is_first = true;
-        while let Some(tag) = varint(&mut message) {
-            if !is_first && !self.is_multiline {
+    fn fields(&mut self, message: &[u8], of: &[Field], depth: usize) {
+        for (i, (place, value)) in read(message, of).into_iter().enumerate() {
+            if i > 0 && !self.is_multiline {
                 self.text.push(' ');
             }
-            is_first = false;
-            let (_, name, kind) =
-                of.iter().find(|(number, ..)| *number == tag >> 3).expect("BUG: a field without a name");
-            let value = match tag & 7 {
-                0 => Value::Number(varint(&mut message).expect("BUG: a number without an end")),
-                1 => {
-                    let (number, rest) = message.split_first_chunk().expect("BUG: a number without an end");
-                    message = rest;
-                    Value::Number(u64::from_le_bytes(*number))
-                }
-                _ => {
-                    let len = varint(&mut message).and_then(|len| usize::try_from(len).ok());
-                    let (bytes, rest) = message.split_at(len.expect("BUG: bytes without a length"));
-                    message = rest;
-                    Value::Bytes(bytes)
-                }
-            };
+            let (_, name, kind) = of[place];
             if let (Kind::Message(of), Value::Bytes(bytes)) = (kind, &value) {
                 self.message(name, bytes, of, depth);
                 continue;
@@ -119,7 +105,7 @@ impl MessageText {
             self.indent(depth);
             self.text.push_str(name);
             self.text.push_str(if self.is_multiline { ": " } else { ":" });
-            self.value(*kind, &value);
+            self.value(kind, &value);
             self.text.push_str(if self.is_multiline { "\n" } else { "" });
         }
     }
@@ -152,6 +138,31 @@ impl MessageText {
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+}
+
+/// The values of a message by the place of their field, which is found by its number.
+fn read<'a>(mut message: &'a [u8], of: &[Field]) -> Vec<(usize, Value<'a>)> {
+    let mut out = Vec::new();
+    while let Some(tag) = varint(&mut message) {
+        let place = of.iter().position(|(number, ..)| *number == tag >> 3).expect("BUG: a field without a name");
+        let value = match tag & 7 {
+            0 => Value::Number(varint(&mut message).expect("BUG: a number without an end")),
+            1 => {
+                let (number, rest) = message.split_first_chunk().expect("BUG: a number without an end");
+                message = rest;
+                Value::Number(u64::from_le_bytes(*number))
+            }
+            _ => {
+                let len = varint(&mut message).and_then(|len| usize::try_from(len).ok());
+                let (bytes, rest) = message.split_at(len.expect("BUG: bytes without a length"));
+                message = rest;
+                Value::Bytes(bytes)
+            }
+        };
+        out.push((place, value));
+    }
+    out.sort_by_key(|(place, _)| *place);
+    out
 }
 
 fn varint(message: &mut &[u8]) -> Option<u64> {
@@ -234,8 +245,8 @@ mod tests {
         histogram(&mut metric, &native, Timestamp(1), &mut scratch);
         assert_eq!(
             shown(false, MetricType::GaugeHistogram, &metric),
-            "name:\"up\" type:GAUGE_HISTOGRAM metric:{timestamp_ms:1 histogram:{sample_sum:nan sample_count_float:3.5 schema:-2 \
-             zero_threshold:0.5 zero_count_float:1 negative_span:{offset:-3 length:1} negative_count:2.5}}\n"
+            "name:\"up\" type:GAUGE_HISTOGRAM metric:{histogram:{sample_count_float:3.5 sample_sum:nan schema:-2 \
+             zero_threshold:0.5 zero_count_float:1 negative_span:{offset:-3 length:1} negative_count:2.5} timestamp_ms:1}\n"
         );
         metric.clear();
         let custom = Histogram {
@@ -248,8 +259,8 @@ mod tests {
         histogram(&mut metric, &custom, Timestamp(1), &mut scratch);
         assert_eq!(
             shown(false, MetricType::Histogram, &metric),
-            "name:\"up\" type:HISTOGRAM metric:{timestamp_ms:1 histogram:{sample_sum:0 bucket:{upper_bound:0.5 \
-             cumulative_count_float:1} sample_count_float:3}}\n"
+            "name:\"up\" type:HISTOGRAM metric:{histogram:{sample_count_float:3 sample_sum:0 \
+             bucket:{cumulative_count_float:1 upper_bound:0.5}} timestamp_ms:1}\n"
         );
     }
 }

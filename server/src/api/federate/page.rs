@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use query::QueryMemory;
 
 use super::accept::{Encoding, Format};
@@ -111,7 +111,7 @@ impl Page {
     }
 
     pub(super) fn into_body(self) -> Body {
-        Body::from_stream(stream::unfold(self, |mut page| async move {
+        let pieces = stream::unfold(self, |mut page| async move {
             loop {
                 match page.step() {
                     Step::Piece(piece) => return Some((Ok::<_, Infallible>(Bytes::from(piece)), page)),
@@ -120,7 +120,9 @@ impl Page {
                     Step::End => return None,
                 }
             }
-        }))
+        });
+        // Compression asks once more after the end, which `unfold` answers with a panic.
+        Body::from_stream(pieces.fuse())
     }
 
     /// Writes until a piece is full, or for a while.

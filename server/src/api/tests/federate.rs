@@ -270,9 +270,9 @@ mixed_count{kind="custom",instance=""} 6 T
     assert_eq!(families, expected);
 
     let (_, body) = text(&app, 0, &match_all(&["only_native"]), &PROTOBUF.replace("delimited", "compact-text")).await;
-    let expected = "name:\"only_native\" type:HISTOGRAM metric:{label:{name:\"instance\" value:\"\"} timestamp_ms:1700000000000 \
-                    histogram:{sample_sum:1 sample_count_float:1 schema:0 zero_threshold:0 zero_count_float:0 \
-                    positive_span:{offset:0 length:1} positive_count:1}}\n";
+    let expected = "name:\"only_native\" type:HISTOGRAM metric:{label:{name:\"instance\" value:\"\"} histogram:{sample_count_float:1 \
+                    sample_sum:1 schema:0 zero_threshold:0 zero_count_float:0 positive_span:{offset:0 length:1} \
+                    positive_count:1} timestamp_ms:1700000000000}\n";
     assert_eq!(body, expected);
 }
 
