@@ -256,6 +256,12 @@ fn answers_what_prometheus_answers() {
         let (ours, theirs) = both(query, "");
         assert_eq!(String::from_utf8(ours), String::from_utf8(theirs), "{query:?}");
     }
+    for counter in ["errors", "warnings"] {
+        let line = format!("\nprometheus_web_federation_{counter}_total 0\n");
+        for http in [&weft.http, &prometheus.http] {
+            assert!(http.get("/metrics").unwrap().1.contains(&line), "{line}");
+        }
+    }
 }
 
 /// The series of a query, and their values or histograms.

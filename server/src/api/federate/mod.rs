@@ -2,7 +2,7 @@
 //! `web/federate.go`).
 //!
 //! `accept` chooses the format and `escaping` how odd names are written in it; `selections` turns selectors into few selections,
-//! whose samples `newest` reads and sorts. `page` hands them out piece by piece: `pairs` has the labels, `text`, `protobuf` and
+//! whose samples `newest` reads into `series`, sorted by name. `page` hands them out piece by piece: `pairs` has the labels, `text`, `protobuf` and
 //! `message_text` write lines and messages.
 
 mod accept;
@@ -13,6 +13,7 @@ mod page;
 mod pairs;
 mod protobuf;
 mod selections;
+mod series;
 mod text;
 
 use std::sync::Arc;
@@ -90,7 +91,7 @@ fn page(
     }
     let config = app.config();
     let externals = Externals::new(config.global.external_labels.pairs(), format);
-    let needed = Page::bytes(&series, &externals);
+    let needed = Page::bytes(&series, &externals, format);
     bounds.take(needed).map_err(told)?;
     bounds.memory.shrink_to(series.bytes() + needed);
     Ok(Page::new(series, externals, format, &bounds.memory))

@@ -1,12 +1,9 @@
-//! Reads the newest sample of each series and sorts them by metric name. Label sets are held as the store has them, once for
-//! each metric and once for each source, so that a sample takes the same few bytes whatever its labels are.
+//! Reads the newest sample of each series, within the bounds of the request.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 
-use model::labels::sort_by_labels;
 use model::sample::is_stale;
 use model::{
     Batch, Column, Histogram, Labels, Matcher, MetricId, Querier, QuerierError, ReadHints, Selection, SourceId,
@@ -14,6 +11,7 @@ use model::{
 };
 use query::{Bounds, Error};
 
+use super::series::{NO_SOURCE, Newest, Series, histogram_bytes};
 use crate::api::ApiError;
 use crate::api::error::told;
 
@@ -27,44 +25,6 @@ const SET_BYTES: usize = 160;
 const COLUMN_BYTES: usize = 160;
 /// What is known of a metric without a name.
 const NAMELESS: u32 = u32::MAX;
-/// The place of the source of series whose metric holds all labels.
-const NO_SOURCE: u32 = 0;
-
-/// The newest sample of a series.
-#[derive(Clone, Debug)]
-pub(super) struct Newest<V> {
-    /// Places of its labels in [`Series`].
-    pub(super) metric: u32,
-    pub(super) source: u32,
-    pub(super) ts: Timestamp,
-    pub(super) value: V,
-}
-
-/// Series that are written as one family: one metric name, and samples of one kind.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Family {
-    /// Places of floats.
-    Untyped(Range<usize>),
-    /// Places of histograms.
-    Histograms { of: Range<usize>, are_gauges: bool },
-}
-
-/// The newest samples of all series that were asked for, sorted by metric name.
-#[derive(Debug, Default)]
-pub(super) struct Series {
-    /// By name, and then by all labels.
-    pub(super) metrics: Vec<Labels>,
-    /// The first is the empty set.
-    pub(super) sources: Vec<Labels>,
-    /// Of each metric the number of its name.
-    names: Vec<u32>,
-    pub(super) floats: Vec<Newest<f64>>,
-    pub(super) histograms: Vec<Newest<Arc<Histogram>>>,
-    /// Warnings of the store.
-    pub(super) warnings: Vec<String>,
-    /// Series without a name, which have no place in an exposition.
-    pub(super) nameless: usize,
-}
 
 /// Reads what some selections have between two times. Histograms that `keep` refuses are left out, as are series whose newest
 /// sample is a stale marker.
@@ -97,47 +57,8 @@ pub(super) fn read(
         }
         reading.series.warnings.extend(parts.warnings());
     }
-    Ok(reading.sorted())
-}
-
-impl Series {
-    /// The family from some places of floats and histograms on, which move behind it.
-    pub(super) fn next_family(&self, (floats, histograms): (&mut usize, &mut usize)) -> Option<Family> {
-        let float = self.floats.get(*floats).map(|one| self.names[one.metric as usize]);
-        let histogram = self.histograms.get(*histograms).map(|one| (self.names[one.metric as usize], is_gauge(one)));
-        if let Some(name) = float.filter(|name| histogram.is_none_or(|(other, _)| *name <= other)) {
-            let from = *floats;
-            *floats += self.floats[from..].partition_point(|one| self.names[one.metric as usize] == name);
-            return Some(Family::Untyped(from..*floats));
-        }
-        let kind = histogram?;
-        let from = *histograms;
-        let same = |one: &Newest<_>| (self.names[one.metric as usize], is_gauge(one)) == kind;
-        *histograms += self.histograms[from..].partition_point(same);
-        Some(Family::Histograms { of: from..*histograms, are_gauges: kind.1 })
-    }
-
-    /// About the memory it takes.
-    pub(super) fn bytes(&self) -> usize {
-        let texts =
-            |all: &[Labels]| all.iter().map(|labels| labels.as_text().len() + 2 * size_of::<Labels>()).sum::<usize>();
-        let of_histogram =
-            |one: &Newest<Arc<Histogram>>| size_of::<Newest<Arc<Histogram>>>() + histogram_bytes(&one.value);
-        texts(&self.metrics)
-            + texts(&self.sources)
-            + self.names.capacity() * size_of::<u32>()
-            + self.floats.capacity() * size_of::<Newest<f64>>()
-            + self.histograms.iter().map(of_histogram).sum::<usize>()
-    }
-}
-
-fn is_gauge(one: &Newest<Arc<Histogram>>) -> bool {
-    one.value.reset_hint == model::ResetHint::Gauge
-}
-
-fn histogram_bytes(histogram: &Histogram) -> usize {
-    let side = |side: &model::histogram::Buckets| 8 * (side.spans.len() + side.counts.len());
-    size_of::<Histogram>() + side(&histogram.positive) + side(&histogram.negative) + 8 * histogram.custom_values.len()
+    reading.series.sort(reading.are_several);
+    Ok(reading.series)
 }
 
 /// Memory that is reserved for what is read.
@@ -198,7 +119,7 @@ struct Reading<'b> {
 
 impl<'b> Reading<'b> {
     fn new(bounds: &'b Bounds, keep: fn(&Histogram) -> bool, are_several: bool) -> Self {
-        let series = Series { sources: vec![Labels::empty()], ..Series::default() };
+        let series = Series::new();
         Self {
             account: Account { bounds, spare: 0, most: 0 },
             keep,
@@ -299,41 +220,6 @@ impl<'b> Reading<'b> {
         self.sources.insert(id, place);
         Ok(place)
     }
-
-    /// Sorts by names; what is left over is given back.
-    fn sorted(self) -> Series {
-        let Self { are_several, mut series, .. } = self;
-        let mut metrics: Vec<(Labels, u32)> = std::mem::take(&mut series.metrics).into_iter().zip(0..).collect();
-        sort_by_labels(&mut metrics, |(labels, _)| labels);
-        // Labels that begin with a capital letter stand before the name. Of most sets it is the first label, and nothing moves.
-        metrics.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-        let mut moved = vec![0u32; metrics.len()];
-        let mut last = (0u32, "");
-        for ((labels, before), now) in metrics.iter().zip(0..) {
-            moved[*before as usize] = now;
-            if labels.name() != last.1 {
-                last = (last.0 + 1, labels.name());
-            }
-            series.names.push(last.0);
-        }
-        series.metrics = metrics.into_iter().map(|(labels, _)| labels).collect();
-        series.floats.iter_mut().for_each(|one| one.metric = moved[one.metric as usize]);
-        series.histograms.iter_mut().for_each(|one| one.metric = moved[one.metric as usize]);
-        series.floats.sort_unstable_by_key(key);
-        let names = &series.names;
-        series.histograms.sort_unstable_by_key(|one| (names[one.metric as usize], is_gauge(one), key(one)));
-        if are_several {
-            series.floats.dedup_by_key(|one| key(one));
-            series.histograms.dedup_by_key(|one| key(one));
-            series.drop_doubles();
-        }
-        series
-    }
-}
-
-/// Orders samples by their labels' places, in one comparison.
-fn key<V>(one: &Newest<V>) -> u64 {
-    u64::from(one.metric) << 32 | u64::from(one.source)
 }
 
 /// The place of a label set in a list, to which it is added unless it is known.
@@ -355,24 +241,115 @@ fn place(
     Ok(next)
 }
 
-impl Series {
-    /// Leaves of a series that one selection found with several sources, and another, opened before the second of them began,
-    /// with one, only the first.
-    fn drop_doubles(&mut self) {
-        let Self { metrics, sources, names, floats, histograms, .. } = self;
-        let whole = floats.iter().map(|one| (one.metric, one.source));
-        let whole = whole.chain(histograms.iter().map(|one| (one.metric, one.source)));
-        let whole: Vec<u32> = whole.filter(|(_, source)| *source == NO_SOURCE).map(|(metric, _)| metric).collect();
-        let of_whole: HashSet<u32> = whole.iter().map(|metric| names[*metric as usize]).collect();
-        let whole: HashSet<&Labels> = whole.iter().map(|metric| &metrics[*metric as usize]).collect();
-        let is_double = |metric: u32, source: u32| {
-            source != NO_SOURCE
-                && of_whole.contains(&names[metric as usize])
-                && whole.contains(&sources[source as usize].joined(&metrics[metric as usize]))
-        };
-        if !whole.is_empty() {
-            floats.retain(|one| !is_double(one.metric, one.source));
-            histograms.retain(|one| !is_double(one.metric, one.source));
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use model::{Listing, PartReader, Parts};
+    use query::{Engine, QueryOptions};
+
+    use super::*;
+
+    /// Hands out these batches, those of one selection after those of the other.
+    struct Fake {
+        selections: Vec<Vec<Batch>>,
+        opened: AtomicUsize,
+    }
+
+    struct Opened<'f>(&'f [Batch]);
+
+    impl Querier for Fake {
+        fn open<'q>(&'q self, _: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+            Ok(Box::new(Opened(&self.selections[self.opened.fetch_add(1, Ordering::Relaxed)])))
         }
+
+        fn list_series(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+            Err(QuerierError::Stopped)
+        }
+
+        fn list_label_names(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+            Err(QuerierError::Stopped)
+        }
+
+        fn list_label_values(&self, _: &str, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+            Err(QuerierError::Stopped)
+        }
+    }
+
+    impl Parts for Opened<'_> {
+        fn count(&self) -> usize {
+            1
+        }
+
+        fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+            Ok(Box::new(Opened(self.0)))
+        }
+    }
+
+    impl PartReader for Opened<'_> {
+        fn read(&self, _: usize, sink: &mut model::BatchSink<'_>) -> Result<(), QuerierError> {
+            self.0.iter().cloned().try_for_each(sink)
+        }
+    }
+
+    /// A batch of one sample a series; `ids` are those of the source and of the first metric.
+    fn batch(ids: Option<(u32, u32)>, source: &[(&str, &str)], metrics: &[&[(&str, &str)]]) -> Batch {
+        let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+        let column = |(metric, at): (&&[(&str, &str)], u32)| Column {
+            metric_id: ids.map(|(_, first)| MetricId(first + at)),
+            metric: labels(metric),
+            values: vec![f64::from(at)],
+            ..Column::default()
+        };
+        Batch {
+            source_id: ids.map(|(source, _)| SourceId(source)),
+            source: labels(source),
+            timestamps: vec![Timestamp(5)],
+            columns: metrics.iter().zip(0..).map(column).collect(),
+        }
+    }
+
+    #[track_caller]
+    fn check(selections: Vec<Vec<Batch>>, nameless: usize, expected: &[&str]) {
+        let matchers = vec![Vec::new(); selections.len()];
+        let fake = Fake { selections, opened: AtomicUsize::new(0) };
+        let bounds = Engine::default().bounds(&QueryOptions::default());
+        let series = read(&fake, (Timestamp(0), Timestamp(9)), &matchers, |_| true, &bounds).unwrap();
+        let shown = |one: &Newest<f64>| {
+            let labels = series.sources[one.source as usize].joined(&series.metrics[one.metric as usize]);
+            format!("{labels} {}", one.value)
+        };
+        assert_eq!(series.floats.iter().map(shown).collect::<Vec<_>>(), expected);
+        assert_eq!(series.nameless, nameless);
+    }
+
+    #[test]
+    fn names_are_in_order_and_come_from_either_side() {
+        let up = [("__name__", "up")];
+        let capital = [("Above", "x"), ("__name__", "down")];
+        let of_source = batch(Some((1, 10)), &[("job", "a")], &[&up, &[("no", "name")], &capital]);
+        let named = batch(Some((2, 20)), &[("__name__", "of_source")], &[&[("i", "1")], &[("i", "2")]]);
+        // Ids are those of one selection: 10 is another metric in the next.
+        let again = batch(Some((1, 10)), &[("job", "b")], &[&capital]);
+        let expected = [
+            r#"down{Above="x", job="a"} 2"#,
+            r#"down{Above="x", job="b"} 0"#,
+            r#"of_source{i="1"} 0"#,
+            r#"of_source{i="2"} 1"#,
+            r#"up{job="a"} 0"#,
+        ];
+        check(vec![vec![of_source, named], vec![again]], 1, &expected);
+    }
+
+    #[test]
+    fn what_selections_have_in_common_is_there_once() {
+        let pair = |ids| batch(Some(ids), &[("job", "a")], &[&[("__name__", "up")], &[("__name__", "up"), ("x", "y")]]);
+        let whole = batch(None, &[], &[&[("__name__", "up"), ("job", "a")]]);
+        let one = [r#"up{job="a"} 0"#, r#"up{job="a", x="y"} 1"#];
+        check(vec![vec![pair((1, 1))]], 0, &one);
+        check(vec![vec![pair((1, 1))], vec![pair((7, 8))]], 0, &one);
+        check(vec![vec![whole.clone()], vec![whole.clone()]], 0, &one[..1]);
+        // Found with one source, and then with two.
+        check(vec![vec![pair((1, 1))], vec![whole]], 0, &one);
     }
 }

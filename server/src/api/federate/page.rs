@@ -12,9 +12,9 @@ use query::QueryMemory;
 
 use super::accept::{Encoding, Format};
 use super::message_text::MessageText;
-use super::newest::{Family, Series};
 use super::pairs::{Externals, Pairs, write_labels};
 use super::protobuf::{self, MetricType};
+use super::series::{Family, Series};
 use super::text;
 
 /// The length of a piece, about.
@@ -103,11 +103,13 @@ impl Page {
         }
     }
 
-    /// The memory that it needs beside the series and what it holds of their sources.
-    pub(super) fn bytes(series: &Series, externals: &Externals) -> usize {
+    /// The memory that it needs beside the series.
+    pub(super) fn bytes(series: &Series, externals: &Externals, format: Format) -> usize {
         let sources: usize = series.sources.iter().map(Pairs::bytes_of).sum();
-        // The next piece, those that wait to be sent, and a message that is made whole.
-        sources + series.sources.len() * mem::size_of::<usize>() + externals.len() + 4 * PIECE + 2 * MESSAGE_MAX
+        // The next piece and those that wait to be sent; and a message that is made whole, while its memory grows.
+        let message = if format.encoding == Encoding::Delimited { 2 * MESSAGE_MAX } else { 0 };
+        let pieces = if series.is_empty() { 0 } else { 4 * PIECE + message };
+        sources + series.sources.len() * externals.count() * size_of::<usize>() + externals.bytes() + pieces
     }
 
     pub(super) fn into_body(self) -> Body {

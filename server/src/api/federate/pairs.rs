@@ -42,8 +42,12 @@ impl Externals {
         (0..self.names.len()).filter(|at| !of.externals.contains(at)).collect()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.names.len()
+    }
+
     /// The longest that they can add to a series.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.pairs.iter().map(Vec::len).sum()
     }
 }
