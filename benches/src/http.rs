@@ -41,7 +41,15 @@ impl Http {
     /// # Errors
     /// When no whole answer comes.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        self.request("GET", path)
+        self.request("GET", path, "")
+    }
+
+    /// A GET with further lines of its head, each with its end.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
+    pub fn get_with(&self, path: &str, lines: &str) -> Result<Answer> {
+        self.request("GET", path, lines)
     }
 
     /// A POST without a body, whatever its status.
@@ -49,17 +57,16 @@ impl Http {
     /// # Errors
     /// When no whole answer comes.
     pub fn post(&self, path: &str) -> Result<Answer> {
-        self.request("POST", path)
+        self.request("POST", path, "Content-Length: 0\r\n")
     }
 
-    fn request(&self, method: &str, path: &str) -> Result<Answer> {
+    fn request(&self, method: &str, path: &str, lines: &str) -> Result<Answer> {
         let begin = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{length}Connection: close\r\n\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
         let mut bytes = Vec::with_capacity(64 << 10);
         stream.read_to_end(&mut bytes).with_context(|| format!("no answer from {address} to {path}"))?;

@@ -153,6 +153,13 @@ pub struct ExternalLabels {
     printed: Vec<(String, String)>,
 }
 
+impl ExternalLabels {
+    /// All of them by name, also those without a value, which federation adds as they are.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.printed.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
 impl std::ops::Deref for ExternalLabels {
     type Target = Labels;
 

@@ -21,6 +21,11 @@ pub fn format_g(value: f64) -> String {
     format_between(value, 1e-4, 1e6)
 }
 
+/// Adds what [`format_g`] returns: how the text format writes values.
+pub fn push_g(out: &mut String, value: f64) {
+    push_between(out, value, 1e-4..1e6);
+}
+
 /// Go's `%v`: an exponent below 1e-4 and from 1e21 on.
 #[must_use]
 pub fn format_v(value: f64) -> String {
@@ -68,18 +73,62 @@ fn push_between(out: &mut String, value: f64, plain: Range<f64>) {
 }
 
 fn push_exponent(out: &mut String, value: f64) {
-    // Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').expect("BUG: an exponent was asked for");
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
-    write!(out, "{digits}e{sign}{exponent:0>2}").expect("BUG: writing to a string does not fail");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that fits")]
+    // Counters of bytes and of seconds are whole: formatting an integer is several times faster.
+    if value.fract() == 0.0 && (1.0..WHOLE_MAX).contains(&value.abs()) {
+        out.push_str(if value < 0.0 { "-" } else { "" });
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(value.abs() as u64);
+        let (first, rest) = digits.split_at(1);
+        out.push_str(first);
+        let rest = rest.trim_end_matches('0');
+        out.push_str(if rest.is_empty() { "" } else { "." });
+        out.push_str(rest);
+        return push_power(out, '+', itoa::Buffer::new().format(digits.len() - 1));
+    }
+    let start = out.len();
+    write!(out, "{value:e}").expect("BUG: writing to a string does not fail");
+    let at = start + out[start..].find('e').expect("BUG: an exponent was asked for");
+    let power: i32 = out[at + 1..].parse().expect("BUG: an exponent is a number");
+    out.truncate(at);
+    let places = out[start..].bytes().filter(u8::is_ascii_digit).count() as i32 - 1;
+    if places >= DIGITS_CERTAIN && is_tie(value, places - power) {
+        let mut lower = format!("{value:.*e}", usize::try_from(places + 1).unwrap_or_default());
+        // The digit before the exponent is the final 5.
+        let end = lower.find('e').map_or(0, |at| at - 1);
+        let is_even = lower[..end].ends_with(['0', '2', '4', '6', '8']);
+        lower.replace_range(end..=end, "");
+        // It must still read back as the same float.
+        if is_even && lower.parse() == Ok(value) {
+            out.truncate(start);
+            out.push_str(&lower[..end]);
+        }
+    }
+    let sign = if power < 0 { '-' } else { '+' };
+    push_power(out, sign, itoa::Buffer::new().format(power.unsigned_abs()));
+}
+
+/// Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
+fn push_power(out: &mut String, sign: char, power: &str) {
+    out.push('e');
+    out.push(sign);
+    out.push_str(if power.len() < 2 { "0" } else { "" });
+    out.push_str(power);
+}
+
+/// True if a number lies in the middle between two with so many decimals. A number with n binary places has n decimal ones, the
+/// last of them a 5: in the middle when all but that are shown.
+fn is_tie(value: f64, decimals: i32) -> bool {
+    let scaled = value * 2f64.powi(decimals.saturating_add(1));
+    // A tie needs exactly one more binary place: more would not be a tie, fewer would print fewer digits.
+    scaled.fract() == 0.0 && (scaled / 2.0).fract() != 0.0
 }
 
 /// Whole numbers below this are what they are cast to.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Of two numbers with so many digits or fewer, no more than one reads back as the same float.
-const DIGITS_CERTAIN: usize = f64::DIGITS as usize;
+const DIGITS_CERTAIN: i32 = f64::DIGITS as i32;
 
 /// The shortest digits that read back the same. Where two are equally near, Rust takes the upper and Go the even one.
 fn push_shortest(out: &mut String, value: f64) {
@@ -94,12 +143,8 @@ fn push_shortest(out: &mut String, value: f64) {
     let text = &out[start..];
     let Some(point) = text.find('.') else { return };
     let decimals = text.len() - point - 1;
-    // A number with n binary places has n decimal ones, the last of them a 5: in the middle when all but that are shown.
-    let places = i32::try_from(decimals + 1).unwrap_or(i32::MAX);
-    let scaled = value * 2f64.powi(places);
-    // With 15 digits there is only one candidate. Otherwise a tie needs exactly one more binary place: more would not
-    // be a tie, fewer would print fewer digits.
-    if text.len() <= DIGITS_CERTAIN || scaled.fract() != 0.0 || (scaled / 2.0).fract() == 0.0 {
+    // With 15 digits there is only one candidate.
+    if text.len() <= DIGITS_CERTAIN as usize || !is_tie(value, i32::try_from(decimals).unwrap_or(i32::MAX)) {
         return;
     }
     // Rust printed the upper candidate; without its final 5 this is the lower one.
@@ -139,6 +184,17 @@ mod tests {
         ] {
             assert_eq!((format_f(value), text.parse()), (text.to_owned(), Ok(value)));
         }
+        for (value, text) in [
+            (2f64.powi(-24), "5.960464477539063e-08"),
+            (2f64.powi(-25), "2.9802322387695312e-08"),
+            (-2f64.powi(-25), "-2.9802322387695312e-08"),
+            (3.0 * 2f64.powi(-25), "8.940696716308594e-08"),
+            (2f64.powi(-44), "5.684341886080802e-14"),
+            (1_945_546_524_766_013.0 / 8.0, "2.4319331559575162e+14"),
+            (3_997_106_295_662_845.0 / 4.0, "9.992765739157112e+14"),
+        ] {
+            assert_eq!((format_g(value), text.parse()), (text.to_owned(), Ok(value)));
+        }
     }
 
     #[test]
@@ -152,6 +208,9 @@ mod tests {
             (1.5e-7, "0.00000015", "1.5e-07", "1.5e-07"),
             (999_999.5, "999999.5", "999999.5", "999999.5"),
             (1_234_567.0, "1234567", "1.234567e+06", "1234567"),
+            (1_000_000.0, "1000000", "1e+06", "1000000"),
+            (-1_203_000.0, "-1203000", "-1.203e+06", "-1203000"),
+            (1_234_567.5, "1234567.5", "1.2345675e+06", "1234567.5"),
             (-42.0, "-42", "-42", "-42"),
             (9_007_199_254_740_991.0, "9007199254740991", "9.007199254740991e+15", "9007199254740991"),
             (9_007_199_254_740_994.0, "9007199254740994", "9.007199254740994e+15", "9007199254740994"),

@@ -19,6 +19,8 @@ pub(crate) struct ServerMetrics {
     query_seconds: HistogramVec,
     queries_total: IntCounter,
     pub(crate) clock_steps: IntCounter,
+    pub(crate) federation_errors: IntCounter,
+    pub(crate) federation_warnings: IntCounter,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     costs: Option<Costs>,
@@ -63,14 +65,22 @@ impl ServerMetrics {
             &["handler", "code"],
         )?;
         registry.register(Box::new(requests.clone()))?;
-        let queries_total = IntCounter::new("weft_queries_total", "Queries answered or refused.")?;
-        registry.register(Box::new(queries_total.clone()))?;
-        let clock_steps =
-            IntCounter::new("weft_clock_steps_total", "Steps of the system's clock by more than a minute.")?;
-        registry.register(Box::new(clock_steps.clone()))?;
+        let counter = |name: &str, help: &str| -> Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
         Ok(Self {
             costs: None,
-            clock_steps,
+            clock_steps: counter("weft_clock_steps_total", "Steps of the system's clock by more than a minute.")?,
+            federation_errors: counter(
+                "prometheus_web_federation_errors_total",
+                "Requests for /federate that could not be answered.",
+            )?,
+            federation_warnings: counter(
+                "prometheus_web_federation_warnings_total",
+                "Warnings of the store about what /federate read.",
+            )?,
             reload_ok: gauge(
                 "prometheus_config_last_reload_successful",
                 "1 when the last attempt to load the configuration succeeded.",
@@ -86,7 +96,7 @@ impl ServerMetrics {
                 "How long queries took.",
                 "slice",
             )?,
-            queries_total,
+            queries_total: counter("weft_queries_total", "Queries answered or refused.")?,
             requests,
             request_seconds: histogram(
                 "prometheus_http_request_duration_seconds",

@@ -43,6 +43,11 @@ impl ApiError {
         Self::bad_data(format!("invalid parameter {name:?}: {text}"))
     }
 
+    /// As plain text: how endpoints outside `/api/v1` report errors.
+    pub(crate) fn into_plain(self) -> Response {
+        (self.kind.status(), [("x-content-type-options", "nosniff")], self.text + "\n").into_response()
+    }
+
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |error| error.source());
         // The error may be wrapped by the querier or the engine.

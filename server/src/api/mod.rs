@@ -8,6 +8,7 @@ mod executor;
 mod exemplars;
 mod explain;
 mod explain_targets;
+mod federate;
 mod form;
 pub(crate) mod format;
 mod lifecycle;

@@ -30,7 +30,7 @@ pub(crate) const TIME_MIN: Timestamp = Timestamp(i64::MIN / 4);
 pub(crate) const TIME_MAX: Timestamp = Timestamp(i64::MAX / 4);
 
 /// The most parameters of a request, and the most distinct selectors among them.
-const PARAMS_MAX: usize = 10_000;
+pub(crate) const PARAMS_MAX: usize = 10_000;
 const SELECTORS_MAX: usize = 1_000;
 /// The largest form that is read, as upstream's.
 const FORM_BYTES_MAX: usize = 10 << 20;
@@ -228,12 +228,22 @@ impl Params {
         bounds: &Bounds,
         fault: impl Fn(String) -> ApiError,
     ) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        self.selectors(SELECTORS_MAX, bounds, fault)
+    }
+
+    /// The same, where there may be so many of them.
+    pub(crate) fn selectors(
+        &self,
+        most: usize,
+        bounds: &Bounds,
+        fault: impl Fn(String) -> ApiError,
+    ) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let mut seen = HashSet::new();
         // Clients that build their requests by lists repeat selectors; each would be read again.
         let texts: Vec<&str> = self.all("match[]").filter(|text| seen.insert(*text)).collect();
-        if texts.len() > SELECTORS_MAX {
+        if texts.len() > most {
             let got = texts.len();
-            return Err(fault(format!("too many selectors: {got}, at most {SELECTORS_MAX} may be asked for at once")));
+            return Err(fault(format!("too many selectors: {got}, at most {most} may be asked for at once")));
         }
         let read = |text: &&str| match query::parse_selector_within(text, bounds) {
             Err(query::Error::Parse(text)) => Err(fault(text)),

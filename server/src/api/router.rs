@@ -7,11 +7,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get, post};
 use http::StatusCode;
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::{
-    admin, cors, cost, exemplars, explain_targets, lifecycle, metadata, page, query, redirect, rules, rules_backfill,
-    rules_replay, search, series, status, targets,
+    admin, cors, cost, exemplars, explain_targets, federate, lifecycle, metadata, page, query, redirect, rules,
+    rules_backfill, rules_replay, search, series, status, targets,
 };
 use crate::app::App;
 
@@ -76,6 +76,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/graph", get(page::page))
         .route("/targets", get(page::page))
         .route("/metrics", get(lifecycle::metrics).layer(CompressionLayer::new()))
+        .route("/federate", federation())
         .route("/version", get(lifecycle::version))
         .route("/-/healthy", get(lifecycle::healthy))
         .route("/-/ready", get(lifecycle::ready))
@@ -99,6 +100,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     // Outermost: it changes paths before they are matched.
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
+}
+
+fn federation() -> axum::routing::MethodRouter<Arc<App>> {
+    // Pages of many megabytes whose lines are much alike: compressing them well would cost more than reading and writing them.
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    get(federate::federate).head(method_not_allowed).layer(compression)
 }
 
 fn get_post<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>

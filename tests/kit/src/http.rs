@@ -84,6 +84,12 @@ impl Http {
         Self { client, runtime, base, credentials }
     }
 
+    /// `host:port` of the server.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.base.split_once("://").map_or(&*self.base, |(_, address)| address)
+    }
+
     fn send(&self, request: RequestBuilder) -> Result<(u16, String), String> {
         let request = self.credentials.on(request);
         self.runtime.block_on(async {

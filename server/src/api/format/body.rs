@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use model::Labels;
 use query::{Error, QueryMemory, QueryResult, RangeSeries, Sample, Value};
 
@@ -97,6 +97,8 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
         let piece = pieces.next()?;
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), pieces))
     });
+    // Compression asks once more after the end, which `unfold` answers with a panic.
+    let pieces = pieces.fuse();
     Ok((JSON, Body::from_stream(pieces)).into_response())
 }
 

@@ -6,6 +6,7 @@ mod bounds;
 mod cost;
 mod explain;
 mod explain_targets;
+mod federate;
 mod known;
 mod paths;
 mod rule_history;
@@ -76,10 +77,15 @@ fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
 
 /// One source; a row a minute.
 fn load(app: &App, data: &str) {
+    load_of(app, &Labels::empty(), data);
+}
+
+/// The same with labels of the source.
+fn load_of(app: &App, source: &Labels, data: &str) {
     let lines =
         data.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', 'l']) || l.starts_with("la"));
     let all: Vec<(Labels, Vec<Point>)> = lines.map(|line| series(line).unwrap()).collect();
-    let source = app.db.source(&Labels::empty()).unwrap();
+    let source = app.db.source(source).unwrap();
     let labels: Vec<Labels> = all.iter().map(|(labels, _)| labels.clone()).collect();
     let layout: Layout = app.db.layout(&app.db.metrics(&labels).unwrap()).unwrap();
     let longest = all.iter().map(|(_, points)| points.len()).max().unwrap();

@@ -69,6 +69,27 @@ async fn other_origins_are_told_what_upstream_tells_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_in_pieces_are_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app_with(&folder.path().join("data"), &["--query.lookback-delta=100y"]);
+    load(&app, &(0..40).map(|i| format!("wide{{i=\"{i}\"}} 1\n")).collect::<String>());
+    let range =
+        format!("/api/v1/query_range?query=wide&step=1&start={}&end={}", START.0 / 1000, START.0 / 1000 + 5_000);
+    for target in [&*range, "/federate?match[]=wide", "/federate"] {
+        let request = Request::builder().uri(target).header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+        let response = router(Arc::clone(&app)).oneshot(request).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), value(response.headers(), "content-encoding")),
+            (200, "gzip"),
+            "{target}"
+        );
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert!(body.starts_with(b"\x1f\x8b") && body.len() < 1 << 20, "{target}: {}", body.len());
+        assert_eq!(app.engine().options().memory.used(), 0, "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_compressed_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&folder.path().join("data"));

@@ -1,7 +1,7 @@
 //! The samples that both servers are given: two hours of them on pages of protobuf, each with its time. Names, values
 //! and gaps are fixed; only the time of the first sample is not.
 
-use crate::wire::{Family, Histogram, Kind, Value};
+use kit::wire::{Family, Histogram, Kind, Value};
 
 /// From the first sample to the last.
 pub const LENGTH_MS: i64 = 2 * 60 * 60 * 1000;

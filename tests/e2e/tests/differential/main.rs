@@ -13,7 +13,6 @@ mod data;
 mod generate;
 mod known;
 mod shrink;
-mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
