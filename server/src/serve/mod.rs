@@ -7,7 +7,7 @@ pub(crate) mod connections;
 mod head;
 mod password;
 mod stream;
-mod tls;
+pub(crate) mod tls;
 mod web;
 
 use std::net::SocketAddr;

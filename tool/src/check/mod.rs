@@ -1,5 +1,6 @@
-//! `promtool check …`: reads files as the server does, and says what is wrong with them.
+//! `promtool check …`: reads files as the server does, or asks a server, and says what is wrong.
 
 pub(crate) mod config;
 mod lint;
 pub(crate) mod rules;
+pub(crate) mod server_status;
