@@ -13,6 +13,7 @@
 //!   `diff_query/` two servers compared · `times` points in time and durations of the command line.
 //! - **Tests**: at the foot of each file, or beside it.
 
+mod api;
 mod check;
 mod commands;
 mod explain;
@@ -21,6 +22,7 @@ mod flags;
 mod http_config;
 mod outcome;
 mod promql;
+mod query;
 mod rbac;
 mod rules;
 mod server;
@@ -28,6 +30,7 @@ mod streams;
 mod test_rules;
 #[cfg(test)]
 mod testing;
+mod times;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,11 @@ const COMMANDS: &[Command] = &[
     Command { words: "check ready", usage: check::server_status::READY_USAGE, run: check::server_status::ready },
     Command { words: "test rules", usage: test_rules::USAGE, run: test_rules::rules },
     Command { words: "test promql", usage: promql::TEST_USAGE, run: promql::test },
+    Command { words: "query instant", usage: query::INSTANT_USAGE, run: query::instant },
+    Command { words: "query range", usage: query::RANGE_USAGE, run: query::range },
+    Command { words: "query series", usage: query::SERIES_USAGE, run: query::series },
+    Command { words: "query labels", usage: query::LABELS_USAGE, run: query::label_values },
+    Command { words: "query analyze", usage: query::analyze::USAGE, run: query::analyze::analyze },
     Command { words: "promql explain", usage: promql::EXPLAIN_USAGE, run: promql::explain },
     Command { words: "explain", usage: explain::USAGE, run: explain::explain },
     Command { words: "rules replay", usage: rules::replay::USAGE, run: rules::replay::replay },
