@@ -22,6 +22,7 @@ mod flags;
 mod http_config;
 mod outcome;
 mod promql;
+mod promql_edit;
 mod query;
 mod rbac;
 mod rules;
@@ -50,6 +51,9 @@ const COMMANDS: &[Command] = &[
     Command { words: "query series", usage: query::SERIES_USAGE, run: query::series },
     Command { words: "query labels", usage: query::LABELS_USAGE, run: query::label_values },
     Command { words: "query analyze", usage: query::analyze::USAGE, run: query::analyze::analyze },
+    Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
+    Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
+    Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },
     Command { words: "promql explain", usage: promql::EXPLAIN_USAGE, run: promql::explain },
     Command { words: "explain", usage: explain::USAGE, run: explain::explain },
     Command { words: "rules replay", usage: rules::replay::USAGE, run: rules::replay::replay },
