@@ -28,9 +28,11 @@ mod rbac;
 mod rules;
 mod server;
 mod streams;
+mod table;
 mod test_rules;
 #[cfg(test)]
 mod testing;
+mod text_format;
 mod times;
 
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ const COMMANDS: &[Command] = &[
     Command { words: "check rules", usage: check::rules::USAGE, run: check::rules::rules },
     Command { words: "check healthy", usage: check::server_status::HEALTHY_USAGE, run: check::server_status::healthy },
     Command { words: "check ready", usage: check::server_status::READY_USAGE, run: check::server_status::ready },
+    Command { words: "check metrics", usage: check::metrics::USAGE, run: check::metrics::metrics },
     Command { words: "test rules", usage: test_rules::USAGE, run: test_rules::rules },
     Command { words: "test promql", usage: promql::TEST_USAGE, run: promql::test },
     Command { words: "query instant", usage: query::INSTANT_USAGE, run: query::instant },

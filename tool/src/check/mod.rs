@@ -2,5 +2,7 @@
 
 pub(crate) mod config;
 mod lint;
+pub(crate) mod metrics;
+mod promlint;
 pub(crate) mod rules;
 pub(crate) mod server_status;
