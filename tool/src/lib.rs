@@ -47,6 +47,12 @@ const COMMANDS: &[Command] = &[
     Command { words: "check healthy", usage: check::server_status::HEALTHY_USAGE, run: check::server_status::healthy },
     Command { words: "check ready", usage: check::server_status::READY_USAGE, run: check::server_status::ready },
     Command { words: "check metrics", usage: check::metrics::USAGE, run: check::metrics::metrics },
+    Command { words: "check web-config", usage: check::web_config::USAGE, run: check::web_config::web_config },
+    Command {
+        words: "check service-discovery",
+        usage: check::service_discovery::USAGE,
+        run: check::service_discovery::service_discovery,
+    },
     Command { words: "test rules", usage: test_rules::USAGE, run: test_rules::rules },
     Command { words: "test promql", usage: promql::TEST_USAGE, run: promql::test },
     Command { words: "query instant", usage: query::INSTANT_USAGE, run: query::instant },

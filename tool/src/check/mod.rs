@@ -6,3 +6,5 @@ pub(crate) mod metrics;
 mod promlint;
 pub(crate) mod rules;
 pub(crate) mod server_status;
+pub(crate) mod service_discovery;
+pub(crate) mod web_config;
