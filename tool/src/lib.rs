@@ -23,6 +23,7 @@ mod http_config;
 mod outcome;
 mod promql;
 mod promql_edit;
+mod push;
 mod query;
 mod rbac;
 mod rules;
@@ -60,6 +61,7 @@ const COMMANDS: &[Command] = &[
     Command { words: "query series", usage: query::SERIES_USAGE, run: query::series },
     Command { words: "query labels", usage: query::LABELS_USAGE, run: query::label_values },
     Command { words: "query analyze", usage: query::analyze::USAGE, run: query::analyze::analyze },
+    Command { words: "push metrics", usage: push::USAGE, run: push::metrics },
     Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
     Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
     Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },
