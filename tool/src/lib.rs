@@ -16,6 +16,7 @@
 mod api;
 mod check;
 mod commands;
+mod debug;
 mod explain;
 mod features;
 mod flags;
@@ -62,6 +63,9 @@ const COMMANDS: &[Command] = &[
     Command { words: "query labels", usage: query::LABELS_USAGE, run: query::label_values },
     Command { words: "query analyze", usage: query::analyze::USAGE, run: query::analyze::analyze },
     Command { words: "push metrics", usage: push::USAGE, run: push::metrics },
+    Command { words: "debug pprof", usage: debug::PPROF_USAGE, run: debug::pprof },
+    Command { words: "debug metrics", usage: debug::METRICS_USAGE, run: debug::metrics },
+    Command { words: "debug all", usage: debug::ALL_USAGE, run: debug::all },
     Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
     Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
     Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },
