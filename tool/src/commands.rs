@@ -39,8 +39,8 @@ pub(crate) fn run(commands: &[Command], args: &[&str], streams: &mut Streams<'_>
             Err(stop) => stop.tell(command.usage, streams),
         },
         // Only the group of commands is known here.
-        Err((Stop::Help, words)) => usages(commands, &words, streams),
-        Err((stop, _)) => stop.tell("", streams),
+        Err(NotFound { stop: Stop::Help, words }) => usages(commands, &words, streams),
+        Err(NotFound { stop, .. }) => stop.tell("", streams),
     }
 }
 
@@ -64,16 +64,19 @@ fn unknown(words: &[&str]) -> Stop {
     Stop::Misuse(format!("expected command but got {}", model::quote::quoted(word)))
 }
 
+/// Why the arguments name no command, and the words that they begin with.
+struct NotFound<'a> {
+    stop: Stop,
+    words: Vec<&'a str>,
+}
+
 /// The command, and the arguments without its words.
-fn find<'c, 'a>(
-    commands: &'c [Command],
-    args: &[&'a str],
-) -> Result<(&'c Command, Vec<&'a str>), (Stop, Vec<&'a str>)> {
+fn find<'c, 'a>(commands: &'c [Command], args: &[&'a str]) -> Result<(&'c Command, Vec<&'a str>), NotFound<'a>> {
     let (mut words, mut rest) = (Vec::new(), Vec::new());
     let mut left = args.iter().copied();
     while let Some(arg) = left.next() {
         if let "--help" | "-h" = arg {
-            return Err((Stop::Help, words));
+            return Err(NotFound { stop: Stop::Help, words });
         }
         if arg.starts_with('-') {
             rest.push(arg);
@@ -88,14 +91,14 @@ fn find<'c, 'a>(
             return Ok((command, rest));
         }
         if !commands.iter().any(|command| begins_with(command, &words)) {
-            return Err((unknown(&words), words));
+            return Err(NotFound { stop: unknown(&words), words });
         }
     }
     let stop = match words.as_slice() {
         [] => Stop::Misuse("command not specified".to_owned()),
         words => Stop::Misuse(format!("must select a subcommand of '{}'", words.join(" "))),
     };
-    Err((stop, words))
+    Err(NotFound { stop, words })
 }
 
 #[cfg(test)]
@@ -112,7 +115,7 @@ mod tests {
         let commands = [command("query instant"), command("query range"), command("push metrics"), command("explain")];
         let found = |args: &[&'static str]| {
             let found = find(&commands, args).map(|(command, rest)| (command.words, rest));
-            found.map_err(|(stop, _)| format!("{stop:?}"))
+            found.map_err(|NotFound { stop, .. }| format!("{stop:?}"))
         };
         let args = ["--enable-feature", "a", "query", "-o", "json", "instant", "--time", "5", "url", "query"];
         let rest = vec!["--enable-feature", "a", "-o", "json", "--time", "5", "url", "query"];

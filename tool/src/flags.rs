@@ -166,6 +166,18 @@ impl<'a> Flags<'a> {
         self.files.as_slice().try_into().map_err(|_| Stop::Misuse("unexpected arguments".to_owned()))
     }
 
+    /// The arguments of a command that has defaults for them.
+    pub(crate) fn at_most<const N: usize>(&self, defaults: [&'a str; N]) -> Result<[&'a str; N], Stop> {
+        if let Some(more) = self.files.get(N) {
+            return Err(Stop::Misuse(format!("unexpected {more}")));
+        }
+        let mut arguments = defaults;
+        for (argument, given) in arguments.iter_mut().zip(&self.files) {
+            *argument = given;
+        }
+        Ok(arguments)
+    }
+
     /// The arguments of a command that must have one at least.
     pub(crate) fn some_files(&self, name: &str) -> Result<&[&'a str], Stop> {
         if self.files.is_empty() {

@@ -36,6 +36,7 @@ mod test_rules;
 mod testing;
 mod text_format;
 mod times;
+mod tsdb;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,16 @@ const COMMANDS: &[Command] = &[
     Command { words: "debug pprof", usage: debug::PPROF_USAGE, run: debug::pprof },
     Command { words: "debug metrics", usage: debug::METRICS_USAGE, run: debug::metrics },
     Command { words: "debug all", usage: debug::ALL_USAGE, run: debug::all },
+    Command { words: "tsdb list", usage: tsdb::list::USAGE, run: tsdb::list::list },
+    Command { words: "tsdb analyze", usage: tsdb::analyze::USAGE, run: tsdb::analyze::analyze },
+    Command { words: "tsdb dump", usage: tsdb::dump::USAGE, run: tsdb::dump::dump },
+    Command { words: "tsdb dump-openmetrics", usage: tsdb::dump::OPENMETRICS_USAGE, run: tsdb::dump::openmetrics },
+    Command {
+        words: "tsdb create-blocks-from openmetrics",
+        usage: tsdb::import::USAGE,
+        run: tsdb::import::openmetrics,
+    },
+    Command { words: "tsdb create-blocks-from rules", usage: tsdb::import::RULES_USAGE, run: tsdb::import::rules },
     Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
     Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
     Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },

@@ -16,9 +16,7 @@ pub(crate) use family::{Family, Kind, Metric, MetricValue};
 /// Which line is wrong, and why.
 pub(crate) fn families(text: &[u8]) -> Result<BTreeMap<String, Family>, String> {
     let mut reader = Reader::default();
-    let mut number = 0;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        number += 1;
+    for (number, line) in (1..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
         let content = line.trim_ascii_start();
         if content.is_empty() {
             continue;
