@@ -17,6 +17,7 @@ mod api;
 mod check;
 mod commands;
 mod debug;
+mod diff_query;
 mod explain;
 mod features;
 mod flags;
@@ -81,6 +82,7 @@ const COMMANDS: &[Command] = &[
     Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
     Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },
     Command { words: "promql explain", usage: promql::EXPLAIN_USAGE, run: promql::explain },
+    Command { words: "diff-query", usage: diff_query::USAGE, run: diff_query::diff_query },
     Command { words: "explain", usage: explain::USAGE, run: explain::explain },
     Command { words: "rules replay", usage: rules::replay::USAGE, run: rules::replay::replay },
     Command { words: "rules backfill", usage: rules::backfill::USAGE, run: rules::backfill::backfill },
