@@ -131,7 +131,7 @@ pub enum Error {
 fn nothing(of_prometheus: Option<&str>) -> String {
     match of_prometheus {
         Some(found) => {
-            format!("it holds {found} of Prometheus, which are not read; use Prometheus' own promtool for them")
+            format!("it holds {found} of Prometheus, whose data is not read here; use Prometheus' own promtool")
         }
         None => "there is none".to_owned(),
     }

@@ -354,5 +354,5 @@ fn blocks_of_prometheus_are_named_and_not_read() {
     std::fs::write(block.join("meta.json"), "{}").unwrap();
     std::fs::write(block.join("index"), "").unwrap();
     let error = storage::ReadCopy::open(dir.path(), None).unwrap_err().to_string();
-    assert!(error.contains("it holds 1 block of Prometheus, which are not read"), "{error}");
+    assert!(error.contains("it holds 1 block of Prometheus, whose data is not read here"), "{error}");
 }

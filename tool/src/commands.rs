@@ -27,7 +27,7 @@ const EARLY_VALUES: [&str; 7] = [
 
 /// Runs the command that the arguments name.
 pub(crate) fn run(commands: &[Command], args: &[&str], streams: &mut Streams<'_>) -> io::Result<Outcome> {
-    if let Some(&("help" | "--help" | "-h")) = args.first() {
+    if let None | Some(&("help" | "--help" | "-h")) = args.first() {
         return usages(commands, args.get(1..).unwrap_or_default(), streams);
     }
     if args.first() == Some(&"--version") {
@@ -132,6 +132,7 @@ mod tests {
         let help = run(&["--help"]);
         assert_eq!((help.code, help.err.as_str()), (0, ""));
         assert!(help.out.contains("usage: promtool check config") && help.out.contains("promtool explain"));
+        assert_eq!(run(&[]).out, help.out);
         let group = run(&["check", "--help"]);
         assert!(group.out.contains("check healthy") && !group.out.contains("explain"), "{}", group.out);
         assert_eq!(run(&["help", "check", "rules"]).out.lines().count(), 1);

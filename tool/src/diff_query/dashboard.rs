@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::queries::Query;
+use super::query::Query;
 use super::variables::Variables;
 
 /// All queries of all panels, those in rows among them; variables without a given value get the dashboard's.
@@ -64,7 +64,7 @@ fn variable(variable: &Json) -> Option<(String, String)> {
 mod tests {
     use serde_json::json;
 
-    use super::super::Times;
+    use super::super::times::Times;
     use super::*;
     use model::Timestamp;
 

@@ -3,14 +3,16 @@
 mod compare;
 mod dashboard;
 mod queries;
+mod query;
+mod times;
 mod variables;
 
 use std::io;
 
-use model::Timestamp;
-
 use self::compare::{Difference, Tolerance, first_difference, size};
-use self::queries::{Query, queries};
+use self::queries::queries;
+use self::query::Query;
+use self::times::Times;
 use self::variables::Variables;
 use crate::api::value::Value;
 use crate::api::{Answer, Api, ApiError};
@@ -20,7 +22,6 @@ use crate::outcome::{Outcome, Stop};
 use crate::query::connect;
 use crate::server::Server;
 use crate::streams::Streams;
-use crate::times::{duration_flag, parse_time};
 
 pub(crate) const USAGE: &str = "usage: promtool diff-query [--http.config.file=FILE] [--http.config.file-b=FILE] [--header=NAME=VALUE]... \
                                 [--time=TIME] [--start=TIME] [--end=TIME] [--step=DURATION] [--tolerance=1e-9] [--var=NAME=VALUE]... \
@@ -32,23 +33,6 @@ const FLAGS: Known = Known {
     values: &[http_config::FLAG, FLAG_B, "header", "time", "start", "end", "step", "tolerance", "var"],
     ..Known::NONE
 };
-/// So far back the times end by default: both servers have what was scraped until then.
-const BEHIND_MS: i64 = 60_000;
-/// So long a range is by default.
-const RANGE_MS: i64 = 3_600_000;
-/// So many steps a range has about, by default.
-const STEPS: i64 = 240;
-const SECOND_NS: i64 = 1_000_000_000;
-
-/// At which times queries are asked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    time: Timestamp,
-    start: Timestamp,
-    end: Timestamp,
-    step_ns: i64,
-}
-
 /// It ends with 0 if all answers are alike, 1 if some differ, and 2 if something could not be compared.
 pub(crate) fn diff_query(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
     match run(args, streams) {
@@ -114,39 +98,6 @@ fn tolerance(flags: &Flags<'_>) -> Result<Tolerance, Stop> {
     let Some(text) = flags.value("tolerance") else { return Ok(Tolerance(1e-9)) };
     let number = text.parse().ok().filter(|number: &f64| *number >= 0.0);
     number.map(Tolerance).ok_or_else(|| Stop::Misuse(format!("--tolerance: {text:?} is no number from 0 on")))
-}
-
-impl Times {
-    fn of(flags: &Flags<'_>) -> Result<Self, Stop> {
-        let time = |name: &str| {
-            let time =
-                flags.value(name).map(|text| parse_time(text).map_err(|why| Stop::Misuse(format!("--{name}: {why}"))));
-            time.transpose()
-        };
-        // A whole second, which dashboards and people can repeat.
-        let recent = Timestamp::now().saturating_sub(BEHIND_MS).0;
-        let end = time("end")?.unwrap_or(Timestamp(recent - recent.rem_euclid(1000)));
-        let start = time("start")?.unwrap_or(end.saturating_sub(RANGE_MS));
-        if start >= end {
-            return Err(Stop::Misuse("start time is not before end time".to_owned()));
-        }
-        let default_step = (end.0.saturating_sub(start.0) / 1000 / STEPS).max(1).saturating_mul(SECOND_NS);
-        let step_ns = duration_flag(flags, "step")?.filter(|step| *step > 0).unwrap_or(default_step);
-        Ok(Self { time: time("time")?.unwrap_or(end), start, end, step_ns })
-    }
-
-    /// In whole seconds.
-    pub(crate) fn step_seconds(&self) -> i64 {
-        (self.step_ns / SECOND_NS).max(1)
-    }
-
-    pub(crate) fn range_ms(&self) -> i64 {
-        self.end.0.saturating_sub(self.start.0)
-    }
-
-    pub(crate) fn ends(&self) -> (Timestamp, Timestamp) {
-        (self.start, self.end)
-    }
 }
 
 /// What became of a query, asked for an instant or for a range.

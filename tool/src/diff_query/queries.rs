@@ -8,28 +8,11 @@ use model::NameValidation;
 use query::{Engine, EngineOptions};
 
 use super::dashboard;
+use super::query::Query;
 use super::variables::Variables;
 use crate::features;
 use crate::flags::Flags;
 use crate::outcome::Stop;
-
-/// A query of a file.
-#[derive(Clone, Debug)]
-pub(super) struct Query {
-    /// Where it is, and what it says.
-    pub(super) name: String,
-    /// What is asked, or why it cannot be.
-    pub(super) text: Result<String, String>,
-}
-
-impl Query {
-    /// A query as it stands at a place, and with its variables filled.
-    pub(super) fn new(place: String, written: &str, text: Result<String, String>) -> Self {
-        // On one line, however it is written.
-        let written: Vec<&str> = written.split_whitespace().collect();
-        Self { name: format!("{place}: {}", written.join(" ")), text }
-    }
-}
 
 /// Reads a file: JSON is a dashboard, YAML are rules, and all else a query a line, with comments behind `#`.
 pub(super) fn queries(file: &str, flags: &Flags<'_>, variables: &Variables) -> Result<Vec<Query>, Stop> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Times;
+use super::times::Times;
 
 /// The scrape interval that Grafana assumes, in seconds.
 const SCRAPE_SECONDS: i64 = 15;
@@ -15,7 +15,7 @@ impl Variables {
     /// Those that are given, and Grafana's own by the times of the queries.
     pub(super) fn new(given: &BTreeMap<&str, &str>, times: Times) -> Self {
         let (step, range_ms) = (times.step_seconds(), times.range_ms());
-        let (start, end) = times.ends();
+        let (start, end) = (times.start, times.end);
         // At least four scrapes, so that a rate has samples enough.
         let rate = (step.saturating_add(SCRAPE_SECONDS)).max(4 * SCRAPE_SECONDS);
         let own = [

@@ -50,13 +50,53 @@ enum Role {
     Sum,
 }
 
+/// A `# TYPE` line with a type that the server does not take here: gauge histograms, and types in capitals. The line with a type that
+/// it takes, and the type.
+fn other_type(line: &[u8]) -> Option<(String, Kind)> {
+    let (head, word) = std::str::from_utf8(line).ok()?.trim_end().rsplit_once([' ', '\t'])?;
+    let is_type = head.strip_prefix('#').is_some_and(|rest| rest.trim_start().starts_with("TYPE"));
+    let kind = match word.to_ascii_lowercase().as_str() {
+        "gaugehistogram" | "gauge_histogram" => Kind::GaugeHistogram,
+        lower if lower == word => return None,
+        "counter" => Kind::Counter,
+        "gauge" => Kind::Gauge,
+        "histogram" => Kind::Histogram,
+        "summary" => Kind::Summary,
+        "untyped" => Kind::Untyped,
+        _ => return None,
+    };
+    is_type.then(|| (format!("{head} gauge\n"), kind))
+}
+
+impl Kind {
+    fn of(kind: MetricKind) -> Result<Self, String> {
+        match kind {
+            MetricKind::Unknown => Ok(Self::Untyped),
+            MetricKind::Counter => Ok(Self::Counter),
+            MetricKind::Gauge => Ok(Self::Gauge),
+            MetricKind::Histogram => Ok(Self::Histogram),
+            MetricKind::GaugeHistogram => Ok(Self::GaugeHistogram),
+            MetricKind::Summary => Ok(Self::Summary),
+            MetricKind::Info | MetricKind::StateSet => Err(format!("unknown metric type {:?}", kind.as_str())),
+        }
+    }
+}
+
 impl Reader {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        if let Some((gauge, kind)) = other_type(line) {
+            let mut parser = Parser::new(Format::Text, gauge.as_bytes());
+            return match parser.next_entry() {
+                Ok(Some(Entry::Type { metric, .. })) => self.kind(&metric, kind),
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("{}: {:?}", error.reason, error.excerpt)),
+            };
+        }
         let mut parser = Parser::new(Format::Text, line);
         let entry = parser.next_entry().map_err(|error| format!("{}: {:?}", error.reason, error.excerpt))?;
         match entry {
             Some(Entry::Help { metric, text }) => self.help(&metric, &text),
-            Some(Entry::Type { metric, kind }) => self.kind(&metric, kind),
+            Some(Entry::Type { metric, kind }) => self.kind(&metric, Kind::of(kind)?),
             Some(Entry::Series(sample)) => self.sample(&sample),
             Some(Entry::Unit { .. } | Entry::Comment(_)) | None => Ok(()),
         }
@@ -72,16 +112,7 @@ impl Reader {
         Ok(())
     }
 
-    fn kind(&mut self, name: &str, kind: MetricKind) -> Result<(), String> {
-        let kind = match kind {
-            MetricKind::Unknown => Kind::Untyped,
-            MetricKind::Counter => Kind::Counter,
-            MetricKind::Gauge => Kind::Gauge,
-            MetricKind::Histogram => Kind::Histogram,
-            MetricKind::GaugeHistogram => Kind::GaugeHistogram,
-            MetricKind::Summary => Kind::Summary,
-            MetricKind::Info | MetricKind::StateSet => return Err(format!("unknown metric type {:?}", kind.as_str())),
-        };
+    fn kind(&mut self, name: &str, kind: Kind) -> Result<(), String> {
         let family = self.family(name).0;
         if family.kind.is_some() {
             return Err(format!("second TYPE line for metric name {:?}, or TYPE reported after samples", family.name));
@@ -220,6 +251,8 @@ mod tests {
         let a = family(text, "a");
         assert_eq!((a.help.as_deref(), a.kind, a.metrics.len()), (Some("some\ntext"), Some(Kind::Counter), 2));
         assert_eq!(a.metrics[0].labels, [("x".to_owned(), "\"".to_owned())]);
+        assert_eq!(family("# TYPE g GaugeHistogram\ng_count 1\n", "g").kind, Some(Kind::GaugeHistogram));
+        assert_eq!(family("# TYPE g GAUGE\ng 1\n", "g").kind, Some(Kind::Gauge));
         let all = families(text.as_bytes()).unwrap();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b_sum"]);
         assert!(families(b"").unwrap().is_empty() && families(b"\n \n").unwrap().is_empty());
