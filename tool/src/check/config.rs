@@ -7,21 +7,27 @@ use ::config::{Config, Defaults, matching_rule_files};
 use query::Engine;
 
 use super::lint::Lints;
+use super::references;
 use super::rules::{RuleChecker, Tally};
 use crate::features;
 use crate::flags::{Flags, Known};
 use crate::outcome::{Outcome, Stop};
 use crate::streams::Streams;
+use crate::times::duration_flag;
 
 pub(crate) const USAGE: &str = "usage: promtool check config [--syntax-only] \
                                 [--lint=all|duplicate-rules|too-long-scrape-interval|none] [--lint-fatal] \
+                                [--query.lookback-delta=5m] \
                                 [--ignore-unknown-fields] [--enable-feature=NAME,...] FILE...";
 
 /// The lints that `--lint` knows; the first one is the default.
 const LINTS: [&str; 2] = ["duplicate-rules", "too-long-scrape-interval"];
 
-const FLAGS: Known =
-    Known { switches: &["syntax-only", "lint-fatal", "ignore-unknown-fields"], values: &["lint"], ..Known::NONE };
+const FLAGS: Known = Known {
+    switches: &["syntax-only", "lint-fatal", "ignore-unknown-fields"],
+    values: &["lint", "query.lookback-delta"],
+    ..Known::NONE
+};
 
 /// Checks the files, one after another: what is wrong with each is told in the server's words.
 pub(crate) fn config(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
@@ -29,6 +35,10 @@ pub(crate) fn config(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome
     flags.some_files("config-files")?;
     let engine = Engine::new(features::options(&flags, streams.out)?);
     let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, streams.out)?;
+    let lints = match duration_flag(&flags, "query.lookback-delta")? {
+        Some(ns) => lints.with_lookback_delta(ns / 1_000_000),
+        None => lints,
+    };
     let mut tally = Tally::default();
     for file in &flags.files {
         check(file, (&flags, lints, &engine), streams, &mut tally)?;
@@ -44,10 +54,16 @@ fn check(
     tally: &mut Tally,
 ) -> io::Result<()> {
     writeln!(streams.out, "Checking {file}")?;
+    let (syntax_only, mut missing) = (flags.is_on("syntax-only"), Vec::new());
     let loaded = load(file).and_then(|config| {
-        let rule_files = if flags.is_on("syntax-only") { Vec::new() } else { existing_rule_files(&config)? };
+        if syntax_only {
+            return Ok((config, Vec::new()));
+        }
+        let rule_files = existing_rule_files(&config)?;
+        references::check(&config, &mut missing)?;
         Ok((config, rule_files))
     });
+    missing.iter().try_for_each(|warning| writeln!(streams.out, "  WARNING: {warning}"))?;
     let (config, rule_files) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -63,7 +79,7 @@ fn check(
         writeln!(streams.out, "  SUCCESS: {} rule files found", rule_files.len())?;
     }
     writeln!(streams.out, " SUCCESS: {file} is valid prometheus config file syntax\n")?;
-    if flags.is_on("syntax-only") {
+    if syntax_only {
         return Ok(());
     }
     if let Some(finding) = lints.jobs(config.scrape_configs.iter().map(AsRef::as_ref)) {
@@ -178,5 +194,7 @@ mod tests {
             assert_eq!(check(&[args, &[&slow]].concat()).0, expected, "{args:?}");
         }
         assert!(check(&["--lint=all", &slow]).1.contains("stale - job: a, interval: 5m\n"));
+        let (_, out) = check(&["--lint=all", "--query.lookback-delta=5m1s", &slow]);
+        assert!(!out.contains("stale"), "{out}");
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod config;
 mod lint;
 pub(crate) mod metrics;
 mod promlint;
+mod references;
 pub(crate) mod rules;
 pub(crate) mod server_status;
 pub(crate) mod service_discovery;

@@ -109,7 +109,7 @@ impl<'e> RuleChecker<'e> {
                 for error in errors {
                     writeln!(streams.err, "{}", model::with_causes(&error))?;
                 }
-                return writeln!(streams.out);
+                return Ok(());
             }
         };
         for warning in &file.warnings {
