@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::file::{Config, IncludedFile};
 use crate::global::{Defaults, GlobalConfig};
+use crate::http::HttpClientConfig;
 use crate::read::{matching, read};
 use crate::schema::{Fields, Section as _, Source};
 use crate::scrape::ScrapeConfig;
@@ -89,6 +90,18 @@ impl ScrapeConfig {
         let source = Source::new(Path::new(name), &|_| None);
         let document = Tree::from(job);
         Self::decode(&mut Fields::new(&source, Some(&document), String::new())?, global)
+    }
+}
+
+impl HttpClientConfig {
+    /// Reads a file that holds such a section alone, as `promtool --http.config.file` takes it.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not valid.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let source = Source::new(path, &|_| None);
+        let document = document(&source, &read(path)?)?;
+        Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, true)
     }
 }
 

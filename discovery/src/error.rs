@@ -9,6 +9,9 @@ pub enum Error {
     /// A metric of discovery is registered twice.
     #[error("cannot register the metrics of discovery")]
     Metrics(#[from] prometheus::Error),
+    /// The watches of Kubernetes objects cannot be set up.
+    #[error(transparent)]
+    Watches(#[from] kube_watch::Error),
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

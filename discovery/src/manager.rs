@@ -79,6 +79,14 @@ impl Manager {
         Ok(Self { store, context, running: HashMap::new(), next_id: 0, tasks })
     }
 
+    /// The same with watches of its own, for a program that follows no other objects.
+    ///
+    /// # Errors
+    /// When the registry already holds metrics of these names.
+    pub fn alone(options: Options, registry: &Registry) -> Result<Self, Error> {
+        Self::new(options, registry, Watches::new(registry)?)
+    }
+
     /// The target groups of a consumer, by its keys.
     #[must_use]
     pub fn subscribe(&self, consumer: Consumer) -> Subscription {

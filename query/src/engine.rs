@@ -138,6 +138,28 @@ impl Engine {
         })
     }
 
+    /// The query formatted as [`Self::format`] does, after `edit` has changed the matchers of each selector.
+    ///
+    /// # Errors
+    /// When it does not parse, or goes past a limit.
+    pub fn edited(
+        &self,
+        text: &str,
+        edit: &(dyn Fn(&mut Vec<Matcher>) + Sync),
+        bounds: &Bounds,
+    ) -> Result<String, Error> {
+        Stack::of(text).run(bounds, || {
+            let taken = Reservation::new(&bounds.memory);
+            let mut expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
+            expr.walk_mut(&mut |node| {
+                if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &mut node.kind {
+                    edit(&mut selector.matchers);
+                }
+            });
+            Ok(parse::pretty(&expr))
+        })
+    }
+
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
     ///
     /// # Errors

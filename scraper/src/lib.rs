@@ -55,4 +55,4 @@ pub use sample_mutation::SeriesRules;
 pub use schedule::server_seed;
 pub use scrape_cache::{Body, ContentError, Counts, HistogramRules, SampleRules, ScrapeCache, SeriesLimit};
 pub use scrape_loop::TargetStatus;
-pub use target::{Populated, RuleMatches, Target, populate};
+pub use target::{Populated, RuleMatches, Target, discovered_labels, populate};

@@ -128,6 +128,13 @@ pub(crate) fn populate_target(
     })
 }
 
+/// The labels of the target at an index of a group before relabelling; those of an index past its end are the job's alone.
+#[must_use]
+pub fn discovered_labels(group: &TargetGroup, index: usize, job: &ScrapeConfig) -> Labels {
+    let own = group.targets.get(index).map(|target| target.joined(&group.labels));
+    found(&own.unwrap_or_default(), job).labels()
+}
+
 /// What discovery found of a target, and what the job says where it says nothing.
 pub(crate) fn found(discovered: &Labels, job: &ScrapeConfig) -> LabelsBuilder {
     let mut builder = LabelsBuilder::new(discovered);

@@ -43,11 +43,17 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().collect();
     let called = args.first().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
-    if called == "promtool" {
-        return tool::run(&args[1..], &mut std::io::stdout().lock());
-    }
-    if args.get(1).is_some_and(|arg| arg == "promtool") {
-        return tool::run(&args[2..], &mut std::io::stdout().lock());
+    let promtool = match called {
+        "promtool" => args.get(1..),
+        _ => args.get(2..).filter(|_| args[1] == "promtool"),
+    };
+    if let Some(args) = promtool {
+        let (mut input, mut out, mut err) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let check_web_tls = |tls: &config::WebTls, http2| {
+            serve::tls::server_config(tls, http2).map(drop).map_err(|error| format!("{error:#}"))
+        };
+        let mut streams = tool::Streams { input: &mut input, out: &mut out, err: &mut err, check_web_tls };
+        return tool::run(args, &mut streams);
     }
     // Prometheus' own spelling of short flags.
     args.iter_mut().filter(|arg| *arg == "-version").for_each(|arg| *arg = "--version".to_owned());

@@ -37,6 +37,7 @@ use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
+use crate::partition_stats::PartitionStats;
 use crate::quarantine::pending::set_aside_later;
 use crate::quarantine::record::{QuarantineRecord, Quarantined};
 use crate::quarantine::records::Records;
@@ -48,7 +49,7 @@ use crate::stats::Stats;
 use crate::tombstones::{RetentionRule, Tombstones};
 use crate::writer::flushed::FlushMarks;
 use crate::writer::state::SourceStates;
-use crate::{compaction, deletes, limits, listing, retention, stats};
+use crate::{compaction, deletes, limits, listing, partition_stats, retention, stats};
 
 /// What one opening of a directory hands to the next.
 #[derive(Debug)]
@@ -301,6 +302,10 @@ impl Db {
 
     pub(crate) fn memory_unused(&self) -> usize {
         self.components.options.memory_bytes.saturating_sub(self.components.memory.block_cache.get_usage())
+    }
+
+    pub(crate) fn partitions(&self) -> Result<Vec<PartitionStats>, Error> {
+        partition_stats::partition_stats(&self.components)
     }
 
     pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {

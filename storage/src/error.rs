@@ -28,6 +28,22 @@ pub enum Error {
         /// The path as it was given.
         path: PathBuf,
     },
+    /// There is nothing to be read.
+    #[error("cannot read database {path}: {what}", path = path.display(), what = nothing(found.as_deref()))]
+    NoDatabase {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What of Prometheus is there instead.
+        found: Option<String>,
+    },
+    /// A copy of the directory cannot be made.
+    #[error("cannot copy database {path} to read it", path = path.display())]
+    Copy {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// Written by a version of the format that this program does not know.
     #[error("cannot open database {path}: its format is {found:?} and this version reads {expected:?}", path = path.display())]
     Format {
@@ -109,6 +125,16 @@ pub enum Error {
         /// What does not fit.
         reason: &'static str,
     },
+}
+
+/// What is there instead of a database.
+fn nothing(of_prometheus: Option<&str>) -> String {
+    match of_prometheus {
+        Some(found) => {
+            format!("it holds {found} of Prometheus, whose data is not read here; use Prometheus' own promtool")
+        }
+        None => "there is none".to_owned(),
+    }
 }
 
 impl Error {

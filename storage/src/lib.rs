@@ -11,8 +11,8 @@
 //!   `index/` ids, postings, matchers · `reader/` rows and pages into columns, the read cache, scans · `tombstones` ·
 //!   `writer/` what a source may write next · `components` all of these side by side. Above them, each knowing the parts but
 //!   not the whole: `append/` rows in · `compaction/` rows into pages, small partitions into large ones · `deletes/`,
-//!   `retention/` what goes · `exemplars`, `listing`, `stats`, `stored` · `open/` opens a directory and repairs it. `db` joins
-//!   them, `recovery/` opens a directory again after damage. Beside them: `atomic_timestamp`, `bounds`, `clock`, `drain`,
+//!   `retention/` what goes · `exemplars`, `listing`, `stats`, `partition_stats`, `stored` · `open/` opens a directory and repairs it. `db` joins
+//!   them, `recovery/` opens a directory again after damage, `read_copy` one beside its server. Beside them: `atomic_timestamp`, `bounds`, `clock`, `drain`,
 //!   `limits`, `metrics`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail, `tests/matchers.rs`, `tests/directory.rs`, `tests/formats.rs` on
@@ -41,7 +41,9 @@ mod metrics;
 mod open;
 mod options;
 mod pages;
+mod partition_stats;
 mod quarantine;
+mod read_copy;
 mod reader;
 mod recovery;
 mod retention;
@@ -56,7 +58,9 @@ pub use compaction::pace::Compacted;
 pub use error::Error;
 pub use kv::Error as KvError;
 pub use options::Options;
+pub use partition_stats::PartitionStats;
 pub use quarantine::record::QuarantineRecord;
+pub use read_copy::ReadCopy;
 pub use recovery::Db;
 pub use stats::{Count, Stats};
 pub use tombstones::RetentionRule;

@@ -296,3 +296,63 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
     assert_eq!(columns, ids.len());
     assert!(batches > 1, "a wide source comes in several batches");
 }
+
+#[test]
+fn a_copy_is_read_beside_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = storage::ReadCopy::open(dir.path(), None).unwrap_err();
+    assert!(error.to_string().ends_with("there is none"), "{error}");
+    let db = open(dir.path()).unwrap();
+    for ts in 0..40 {
+        put(&db, "a", "x", Timestamp(ts * 100));
+    }
+    assert!(matches!(storage::ReadCopy::open(dir.path(), None), Err(Error::InUse { .. })), "it is in use");
+    db.set_now(Timestamp(4_000)).unwrap();
+    db.compact(Timestamp(10_000_000)).unwrap();
+    put(&db, "b", "y", Timestamp(20_500));
+    drop(db);
+    let files = || {
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let copy = storage::ReadCopy::open(dir.path(), None).unwrap();
+    assert_eq!(names(&copy), ["x", "y"]);
+    let partitions = copy.partitions().unwrap();
+    let samples: u64 = partitions.iter().filter_map(|one| one.samples).sum();
+    assert_eq!(samples, 40, "{partitions:?}");
+    let rows: Vec<_> = partitions.iter().filter(|one| !one.flushed).collect();
+    assert_eq!(rows.len(), 1, "{partitions:?}");
+    assert_eq!(
+        (rows[0].start, rows[0].end, rows[0].sources, rows[0].series),
+        (Timestamp(20_000), Timestamp(21_000), 1, 1)
+    );
+    // A server may start while the copy is read.
+    let db = open(dir.path()).unwrap();
+    put(&db, "a", "z", Timestamp(20_600));
+    assert_eq!(names(&copy), ["x", "y"]);
+    drop(db);
+    drop(copy);
+    assert!(!files().iter().any(|name| name.starts_with(".reading-")), "nothing stays behind");
+    assert!(before.contains(&"CURRENT".to_owned()));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = storage::ReadCopy::open(dir.path(), Some(elsewhere.path())).unwrap();
+    assert_eq!(names(&copy), ["x", "y", "z"]);
+    drop(copy);
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn blocks_of_prometheus_are_named_and_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let block = dir.path().join("01BKGTZQ1SYQJTR4PB43C8PD98");
+    std::fs::create_dir(&block).unwrap();
+    std::fs::write(block.join("meta.json"), "{}").unwrap();
+    std::fs::write(block.join("index"), "").unwrap();
+    let error = storage::ReadCopy::open(dir.path(), None).unwrap_err().to_string();
+    assert!(error.contains("it holds 1 block of Prometheus, whose data is not read here"), "{error}");
+}

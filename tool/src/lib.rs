@@ -1,79 +1,100 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
-//! - **What**: `check config FILE…` reads configurations, `check rules FILE…` rule files · `test rules FILE…` runs unit tests of
-//!   rules, `test promql FILE…` PromQL test scripts · `promql explain QUERY` prints the plan of a query · `explain` asks a
-//!   running server why something is scraped, or is not, `rules replay` what rules would have done, `rules backfill` to compute
-//!   the history of recording rules · `rbac check` asks an API server which rights are missing.
+//! - **What**: the commands of upstream's promtool, with its arguments, output and exit codes, and ours beside them: `explain`,
+//!   `promql explain`, `rules replay`, `rules backfill`, `rbac check`, `test promql`, `diff-query` (`docs/promtool.md`).
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
-//! - **Invariants**: reads only the files named, writes only to the output given and the file of `--junit`; the exit code says
-//!   whether all is well (0), something failed (1), the command line was wrong (2) or a lint found something (3).
-//! - **Files**: `lib` chooses the command, `flags` reads its flags · `check/` configurations and rule files · `test_rules/` unit
-//!   tests · `promql` test scripts and plans · `server` asks a running one, `explain` why, `rules/` about the past of rules · `rbac`
-//!   rights.
-//! - **Tests**: at the foot of each file.
+//! - **Invariants**: reads only the files named, writes only to the streams given and the files that a command is asked to make; a
+//!   data directory is never written to, unless samples are to be imported; the exit code says whether all is well (0), something failed or
+//!   the command line was wrong (1), or a lint found something (3).
+//! - **Files**: `commands` chooses the command, `flags` reads its flags, `streams` what it reads and prints · `check/` files and
+//!   servers · `test_rules/` unit tests · `promql` test scripts and plans, `promql_edit` queries printed again · `server` asks a
+//!   running one, `api` its HTTP API, `http_config` how · `query/` queries · `explain` why, `rules/` about the past of rules · `rbac`
+//!   rights · `text_format/` expositions as metric families · `push/` remote write · `debug` archives · `tsdb/` data directories ·
+//!   `diff_query/` two servers compared · `times` points in time and durations of the command line.
+//! - **Tests**: at the foot of each file, or beside it.
 
+mod api;
 mod check;
+mod commands;
+mod debug;
+mod diff_query;
 mod explain;
+mod features;
 mod flags;
+mod http_config;
+mod outcome;
 mod promql;
+mod promql_edit;
+mod push;
+mod query;
 mod rbac;
 mod rules;
 mod server;
+mod streams;
+mod table;
 mod test_rules;
+#[cfg(test)]
+mod testing;
+mod text_format;
+mod times;
+mod tsdb;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: promtool test promql [--verbose] [--enable-feature=NAME,...] FILE...";
-const EXPLAIN_USAGE: &str = "usage: promtool promql explain [--enable-feature=NAME,...] QUERY";
+use commands::Command;
+pub use streams::Streams;
 
-/// Runs a command: `args` without the name of the program, output to `out`.
-pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
+/// All commands, in the order of their usages.
+const COMMANDS: &[Command] = &[
+    Command { words: "check config", usage: check::config::USAGE, run: check::config::config },
+    Command { words: "check rules", usage: check::rules::USAGE, run: check::rules::rules },
+    Command { words: "check healthy", usage: check::server_status::HEALTHY_USAGE, run: check::server_status::healthy },
+    Command { words: "check ready", usage: check::server_status::READY_USAGE, run: check::server_status::ready },
+    Command { words: "check metrics", usage: check::metrics::USAGE, run: check::metrics::metrics },
+    Command { words: "check web-config", usage: check::web_config::USAGE, run: check::web_config::web_config },
+    Command {
+        words: "check service-discovery",
+        usage: check::service_discovery::USAGE,
+        run: check::service_discovery::service_discovery,
+    },
+    Command { words: "test rules", usage: test_rules::USAGE, run: test_rules::rules },
+    Command { words: "test promql", usage: promql::TEST_USAGE, run: promql::test },
+    Command { words: "query instant", usage: query::INSTANT_USAGE, run: query::instant },
+    Command { words: "query range", usage: query::RANGE_USAGE, run: query::range },
+    Command { words: "query series", usage: query::SERIES_USAGE, run: query::series },
+    Command { words: "query labels", usage: query::LABELS_USAGE, run: query::label_values },
+    Command { words: "query analyze", usage: query::analyze::USAGE, run: query::analyze::analyze },
+    Command { words: "push metrics", usage: push::USAGE, run: push::metrics },
+    Command { words: "debug pprof", usage: debug::PPROF_USAGE, run: debug::pprof },
+    Command { words: "debug metrics", usage: debug::METRICS_USAGE, run: debug::metrics },
+    Command { words: "debug all", usage: debug::ALL_USAGE, run: debug::all },
+    Command { words: "tsdb list", usage: tsdb::list::USAGE, run: tsdb::list::list },
+    Command { words: "tsdb analyze", usage: tsdb::analyze::USAGE, run: tsdb::analyze::analyze },
+    Command { words: "tsdb dump", usage: tsdb::dump::USAGE, run: tsdb::dump::dump },
+    Command { words: "tsdb dump-openmetrics", usage: tsdb::dump::OPENMETRICS_USAGE, run: tsdb::dump::openmetrics },
+    Command {
+        words: "tsdb create-blocks-from openmetrics",
+        usage: tsdb::import::USAGE,
+        run: tsdb::import::openmetrics,
+    },
+    Command { words: "tsdb create-blocks-from rules", usage: tsdb::import::RULES_USAGE, run: tsdb::import::rules },
+    Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
+    Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
+    Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },
+    Command { words: "promql explain", usage: promql::EXPLAIN_USAGE, run: promql::explain },
+    Command { words: "diff-query", usage: diff_query::USAGE, run: diff_query::diff_query },
+    Command { words: "explain", usage: explain::USAGE, run: explain::explain },
+    Command { words: "rules replay", usage: rules::replay::USAGE, run: rules::replay::replay },
+    Command { words: "rules backfill", usage: rules::backfill::USAGE, run: rules::backfill::backfill },
+    Command { words: "rbac check", usage: rbac::USAGE, run: rbac::check },
+];
+
+/// Runs a command: `args` without the name of the program.
+pub fn run(args: &[String], streams: &mut Streams<'_>) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let result = match words.as_slice() {
-        ["test", "promql", rest @ ..] => promql::test(rest, out),
-        ["test", "rules", rest @ ..] => test_rules::rules(rest, out),
-        // `--junit` is upstream's flag of `test`, so that it may stand before `rules`.
-        ["test", "--junit", file, "rules", rest @ ..] => test_rules::rules(&[rest, &["--junit", file]].concat(), out),
-        ["test", junit, "rules", rest @ ..] if junit.starts_with("--junit=") => {
-            test_rules::rules(&[rest, &[junit]].concat(), out)
-        }
-        ["promql", "explain", rest @ ..] => promql::explain(rest, out),
-        ["explain", rest @ ..] => explain::explain(rest, out),
-        ["rules", "replay", rest @ ..] => rules::replay::replay(rest, out),
-        ["rules", "backfill", rest @ ..] => rules::backfill::backfill(rest, out),
-        ["rbac", "check", rest @ ..] => rbac::check(rest, out),
-        ["check", "config", rest @ ..] => check::config::config(rest, out),
-        ["check", "rules", rest @ ..] => check::rules::rules(rest, &mut std::io::stdin().lock(), out),
-        [] | ["help" | "--help" | "-h"] => writeln!(out, "{}", usages()).map(|()| Outcome::Misused),
-        other => {
-            let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-            let known = usages();
-            writeln!(out, "promtool {command} is not there; these are:\n{known}").map(|()| Outcome::Misused)
-        }
-    };
-    match result {
-        Ok(Outcome::Passed) => ExitCode::SUCCESS,
-        Ok(Outcome::Misused) => ExitCode::from(2),
-        Ok(Outcome::Linted) => ExitCode::from(3),
+    match commands::run(COMMANDS, &words, streams) {
+        Ok(outcome) => outcome.exit_code(),
         // An output that is gone cannot be told either.
-        Ok(Outcome::Failed) | Err(_) => ExitCode::FAILURE,
+        Err(_) => ExitCode::FAILURE,
     }
-}
-
-/// What there is.
-fn usages() -> String {
-    let commands = [check::config::USAGE, check::rules::USAGE, test_rules::USAGE, USAGE, EXPLAIN_USAGE];
-    let of_servers = [explain::USAGE, rules::replay::USAGE, rules::backfill::USAGE, rbac::USAGE];
-    [&commands[..], &of_servers].concat().join("\n")
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Passed,
-    Failed,
-    Misused,
-    /// Lints found something, and that was to be a failure.
-    Linted,
 }

@@ -1,33 +1,29 @@
 //! `promtool test promql [--verbose] [--enable-feature=NAME,…] FILE…`: PromQL test scripts in upstream's language.
 //! `promtool promql explain [--enable-feature=NAME,…] QUERY`: the plan of a query, as a tree of text.
 
-use std::io::{self, Write};
 use std::{fs, path::Path};
 
 use model::Timestamp;
 use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
-use crate::flags::{Flags, Stop};
-use crate::{EXPLAIN_USAGE, Outcome, USAGE};
+use crate::features;
+use crate::flags::{Flags, Known};
+use crate::outcome::{Outcome, Stop};
+use crate::streams::Streams;
+
+pub(crate) const TEST_USAGE: &str = "usage: promtool test promql [--verbose] [--enable-feature=NAME,...] FILE...";
+pub(crate) const EXPLAIN_USAGE: &str = "usage: promtool promql explain [--enable-feature=NAME,...] QUERY";
+
+const TEST_FLAGS: Known = Known { switches: &["verbose"], ..Known::NONE };
 
 /// Runs the scripts: a line `file: passed/total` for each, then the sums; with `--verbose` also every failure. The features
 /// are those that upstream's own test engine has on, unless some are named.
-pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let (flags, files): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with("--"));
-    let verbose = flags.contains(&"--verbose");
-    let features = match features(flags.into_iter().filter(|flag| *flag != "--verbose"), USAGE) {
-        Ok(features) => features,
-        Err(misuse) => {
-            writeln!(out, "{misuse}")?;
-            return Ok(Outcome::Misused);
-        }
-    };
-    if files.is_empty() {
-        writeln!(out, "no file named; {USAGE}")?;
-        return Ok(Outcome::Misused);
-    }
+pub(crate) fn test(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, TEST_FLAGS)?;
+    let features = flags.list("enable-feature").map(|_| features::known(&flags)).transpose()?;
+    let (verbose, out) = (flags.is_on("verbose"), &mut *streams.out);
     let (mut passed, mut failed) = (0, 0);
-    for file in files {
+    for file in flags.some_files("file")? {
         let outcome = fs::read_to_string(file).map_err(|error| error.to_string());
         // Scripts of upstream expect experimental functions; only named features replace that set.
         let run = |text: String| match &features {
@@ -64,75 +60,32 @@ const TIMES: [(Timestamp, Timestamp, i64); 2] =
     [(Timestamp::EPOCH, Timestamp(3_600_000), 60_000), (Timestamp::EPOCH, Timestamp::EPOCH, 0)];
 
 /// Prints the plan of a query: what each node is, and what the optimiser decided on it. No store is asked.
-pub(crate) fn explain(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let (flags, queries): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with("--"));
-    let features = match features(flags.into_iter(), EXPLAIN_USAGE) {
-        Ok(features) => features.unwrap_or_default(),
-        Err(misuse) => {
-            writeln!(out, "{misuse}")?;
-            return Ok(Outcome::Misused);
-        }
-    };
-    let [query] = queries[..] else {
-        writeln!(out, "one query is to be named, in quotes; {EXPLAIN_USAGE}")?;
-        return Ok(Outcome::Misused);
-    };
+pub(crate) fn explain(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, Known::NONE)?;
+    let features = features::known(&flags)?;
+    let [query] = flags.exactly(["query"])?;
     let engine = Engine::new(EngineOptions::default().with_features(features));
     let plan = |times| engine.explain(None, query, times, &QueryOptions::default());
     // A query such as a string literal is valid for an instant only.
-    match plan(TIMES[0]).or_else(|_| plan(TIMES[1])) {
-        Ok(explanation) => {
-            write!(out, "{explanation}")?;
-            Ok(Outcome::Passed)
-        }
-        Err(error) => {
-            writeln!(out, "{error}")?;
-            Ok(Outcome::Failed)
-        }
-    }
-}
-
-/// The features that flags name, if any does; else what is wrong with them.
-fn features<'a>(flags: impl Iterator<Item = &'a str>, usage: &str) -> Result<Option<Vec<&'a str>>, String> {
-    let mut features: Option<Vec<&str>> = None;
-    for flag in flags {
-        let Some(names) = flag.strip_prefix("--enable-feature=") else {
-            return Err(format!("unknown flag {flag}; {usage}"));
-        };
-        features.get_or_insert_default().extend(names.split(',').filter(|name| !name.is_empty()));
-    }
-    check_features(features.as_deref().unwrap_or_default()).map(|()| features)
-}
-
-/// Flags whose `--enable-feature` names features of the query language alone.
-pub(crate) fn with_known_features(flags: Flags<'_>) -> Result<Flags<'_>, Stop> {
-    check_features(&flags.list("enable-feature").unwrap_or_default()).map(|()| flags).map_err(Stop::Misuse)
-}
-
-/// Refuses a name that is no feature of the query language.
-fn check_features(names: &[&str]) -> Result<(), String> {
-    // A misspelt feature is an error: the scripts would silently test something else.
-    let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(unknown) => {
-            Err(format!("unknown feature {unknown:?} in --enable-feature; there are {}", known.join(", ")))
-        }
-        None => Ok(()),
-    }
+    let explanation = plan(TIMES[0]).or_else(|_| plan(TIMES[1])).map_err(|error| error.to_string())?;
+    write!(streams.out, "{explanation}")?;
+    Ok(Outcome::Passed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+    use crate::testing::run;
 
     fn output(script: &str, flags: &[&str]) -> (Outcome, String) {
         let mut file = tempfile::Builder::new().suffix(".test").tempfile().unwrap();
         file.write_all(script.as_bytes()).unwrap();
         let path = file.path().to_str().unwrap();
-        let mut out = Vec::new();
-        let outcome = test(&[flags, &[path]].concat(), &mut out).unwrap();
+        let ran = run(&[&["test", "promql"], flags, &[path]].concat());
         let name = file.path().file_name().unwrap().to_str().unwrap();
-        (outcome, String::from_utf8(out).unwrap().replace(path, "FILE").replace(name, "FILE"))
+        (ran.outcome, ran.both.replace(path, "FILE").replace(name, "FILE"))
     }
 
     #[test]
@@ -157,7 +110,9 @@ mod tests {
         let (outcome, text) = output(script, &["--enable-feature=promql-extension"]);
         assert_eq!(outcome, Outcome::Misused);
         assert!(
-            text.starts_with("unknown feature \"promql-extension\" in --enable-feature; there are promql-"),
+            text.starts_with(
+                "promtool: error: unknown feature \"promql-extension\" in --enable-feature; there are promql-"
+            ),
             "{text}"
         );
     }
@@ -166,17 +121,15 @@ mod tests {
     fn bad_input_is_named() {
         assert_eq!(output("nonsense\n", &[]).0, Outcome::Failed);
         assert!(output("nonsense\n", &[]).1.contains("line 1: unknown command \"nonsense\""));
-        let mut out = Vec::new();
-        assert_eq!(test(&[], &mut out).unwrap(), Outcome::Misused);
-        assert_eq!(test(&["--quick", "x"], &mut out).unwrap(), Outcome::Misused);
+        assert_eq!(run(&["test", "promql"]).outcome, Outcome::Misused);
+        assert_eq!(run(&["test", "promql", "--quick", "x"]).outcome, Outcome::Misused);
     }
 
     #[test]
     fn plans_are_printed() {
         let explained = |args: &[&str]| {
-            let mut out = Vec::new();
-            let outcome = explain(args, &mut out).unwrap();
-            (outcome, String::from_utf8(out).unwrap())
+            let ran = run(&[&["promql", "explain"], args].concat());
+            (ran.outcome, ran.both)
         };
         let plan = "#0 aggregation sum: sum(up)\n  #1 vector selector: up\n     - partitioning: computed in the partitions, \
                     side by side\n     - projection pushdown: labels needed: none\n";

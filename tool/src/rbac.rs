@@ -1,17 +1,17 @@
 //! `promtool rbac check`: which rights `--operator` is missing, and the Role that gives them.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use operator::{OperatorOptions, missing_rights, role_manifests};
 
-use crate::Outcome;
+use crate::outcome::{Outcome, Stop};
+use crate::streams::Streams;
 
 pub(crate) const USAGE: &str = "usage: promtool rbac check [--operator.prometheus=NAMESPACE/NAME] [--operator.namespaces=A,B] \
                                 [--operator.kubeconfig=FILE] [--service-account=NAMESPACE/NAME]";
 
 /// Asks the API server with the credentials of this process, which in a pod of Weft are those of Weft. It passes if nothing is missing.
-pub(crate) fn check(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
+pub(crate) fn check(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
     let mut options = OperatorOptions::default();
     let mut account = ("monitoring".to_owned(), "weft".to_owned());
     for arg in args {
@@ -30,43 +30,37 @@ pub(crate) fn check(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
                 true
             }
             Some(("--service-account", value)) => pair(value).map(|pair| account = pair).is_some(),
+            _ if matches!(*arg, "--help" | "-h") => return Err(Stop::Help),
             _ => false,
         };
         if !known {
-            writeln!(out, "cannot read {arg}; {USAGE}")?;
-            return Ok(Outcome::Misused);
+            return Err(Stop::Misuse(format!("cannot read {arg}")));
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(missing_rights(&options)) {
         Ok(missing) if missing.is_empty() => {
-            writeln!(out, "nothing is missing")?;
+            writeln!(streams.out, "nothing is missing")?;
             Ok(Outcome::Passed)
         }
         Ok(missing) => {
             for one in &missing {
-                writeln!(out, "# {one}")?;
+                writeln!(streams.out, "# {one}")?;
             }
-            write!(out, "{}", role_manifests(&missing, (&account.0, &account.1)))?;
+            write!(streams.out, "{}", role_manifests(&missing, (&account.0, &account.1)))?;
             Ok(Outcome::Failed)
         }
-        Err(error) => {
-            writeln!(out, "cannot ask the API server: {}", model::with_causes(&error))?;
-            Ok(Outcome::Failed)
-        }
+        Err(error) => Err(format!("cannot ask the API server: {}", model::with_causes(&error)).into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn misuse_is_told() {
-        for args in [&["--operator.prometheus=p"][..], &["list"], &["--service-account=a"]] {
-            let mut out = Vec::new();
-            assert_eq!(check(args, &mut out).unwrap(), Outcome::Misused);
-            assert!(String::from_utf8(out).unwrap().ends_with(&format!("{USAGE}\n")));
+        for args in [["--operator.prometheus=p"], ["list"], ["--service-account=a"]] {
+            let ran = crate::testing::run(&["rbac", "check", args[0]]);
+            assert_eq!(ran.err, format!("promtool: error: cannot read {}, try --help\n", args[0]));
         }
     }
 }

@@ -9,7 +9,7 @@ mod head;
 mod password;
 mod pem;
 mod stream;
-mod tls;
+pub(crate) mod tls;
 mod web;
 
 use std::net::SocketAddr;

@@ -169,6 +169,12 @@ impl Http {
         if value["status"] != "success" { Err(format!("{status}: {body}")) } else { Ok(value["data"].take()) }
     }
 
+    /// What all paths stand behind.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The result of an instant query.
     ///
     /// # Errors

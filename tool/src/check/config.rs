@@ -1,74 +1,93 @@
 //! `promtool check config FILE…`: reads configurations, and the rule files that they name, as the server does.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ::config::{Config, Defaults, matching_rule_files};
+use query::Engine;
 
 use super::lint::Lints;
+use super::references;
 use super::rules::{RuleChecker, Tally};
-use crate::Outcome;
-use crate::flags::{Flags, Known, Stop};
-use crate::promql::with_known_features;
+use crate::features;
+use crate::flags::{Flags, Known};
+use crate::outcome::{Outcome, Stop};
+use crate::streams::Streams;
+use crate::times::duration_flag;
 
 pub(crate) const USAGE: &str = "usage: promtool check config [--syntax-only] \
                                 [--lint=all|duplicate-rules|too-long-scrape-interval|none] [--lint-fatal] \
+                                [--query.lookback-delta=5m] \
                                 [--ignore-unknown-fields] [--enable-feature=NAME,...] FILE...";
 
 /// The lints that `--lint` knows; the first one is the default.
 const LINTS: [&str; 2] = ["duplicate-rules", "too-long-scrape-interval"];
 
-const FLAGS: Known =
-    Known { switches: &["syntax-only", "lint-fatal", "ignore-unknown-fields"], values: &["lint", "enable-feature"] };
+const FLAGS: Known = Known {
+    switches: &["syntax-only", "lint-fatal", "ignore-unknown-fields"],
+    values: &["lint", "query.lookback-delta"],
+    ..Known::NONE
+};
 
 /// Checks the files, one after another: what is wrong with each is told in the server's words.
-pub(crate) fn config(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args, FLAGS) {
-        Ok(flags) if flags.files.is_empty() => Err(Stop::Misuse("no file named".to_owned())),
-        flags => flags,
+pub(crate) fn config(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, FLAGS)?;
+    flags.some_files("config-files")?;
+    let engine = Engine::new(features::options(&flags, streams.out)?);
+    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, streams.out)?;
+    let lints = match duration_flag(&flags, "query.lookback-delta")? {
+        Some(ns) => lints.with_lookback_delta(ns / 1_000_000),
+        None => lints,
     };
-    let flags = match flags.and_then(with_known_features) {
-        Ok(flags) => flags,
-        Err(stop) => return stop.tell(USAGE, out),
-    };
-    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, out)?;
     let mut tally = Tally::default();
     for file in &flags.files {
-        check(file, (&flags, lints), out, &mut tally)?;
+        check(file, (&flags, lints, &engine), streams, &mut tally)?;
     }
     Ok(tally.outcome(flags.is_on("lint-fatal")))
 }
 
 /// Checks a configuration, and then its rule files.
-fn check(file: &str, (flags, lints): (&Flags<'_>, Lints), out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
-    writeln!(out, "Checking {file}")?;
+fn check(
+    file: &str,
+    (flags, lints, engine): (&Flags<'_>, Lints, &Engine),
+    streams: &mut Streams<'_>,
+    tally: &mut Tally,
+) -> io::Result<()> {
+    writeln!(streams.out, "Checking {file}")?;
+    let (syntax_only, mut missing) = (flags.is_on("syntax-only"), Vec::new());
     let loaded = load(file).and_then(|config| {
-        let rule_files = if flags.is_on("syntax-only") { Vec::new() } else { existing_rule_files(&config)? };
+        if syntax_only {
+            return Ok((config, Vec::new()));
+        }
+        let rule_files = existing_rule_files(&config)?;
+        references::check(&config, &mut missing)?;
         Ok((config, rule_files))
     });
+    missing.iter().try_for_each(|warning| writeln!(streams.out, "  WARNING: {warning}"))?;
     let (config, rule_files) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             tally.has_errors = true;
-            return writeln!(out, "  FAILED: {error}\n");
+            writeln!(streams.err, "  FAILED: {error}")?;
+            return writeln!(streams.out);
         }
     };
     for warning in config.warnings.iter().cloned().chain(config.not_served()) {
-        writeln!(out, "  WARNING: {warning}")?;
+        writeln!(streams.out, "  WARNING: {warning}")?;
     }
     if !rule_files.is_empty() {
-        writeln!(out, "  SUCCESS: {} rule files found", rule_files.len())?;
+        writeln!(streams.out, "  SUCCESS: {} rule files found", rule_files.len())?;
     }
-    writeln!(out, " SUCCESS: {file} is valid prometheus config file syntax\n")?;
-    if flags.is_on("syntax-only") {
+    writeln!(streams.out, " SUCCESS: {file} is valid prometheus config file syntax\n")?;
+    if syntax_only {
         return Ok(());
     }
     if let Some(finding) = lints.jobs(config.scrape_configs.iter().map(AsRef::as_ref)) {
         tally.has_findings = true;
-        writeln!(out, "  FAILED: {finding}")?;
+        writeln!(streams.err, "  FAILED: {finding}")?;
     }
-    let checker = RuleChecker::new(flags, lints, config.global.name_validation);
-    rule_files.iter().try_for_each(|path| checker.check_file(path, out, tally))
+    let checker = RuleChecker::new((flags, engine), lints, config.global.name_validation);
+    rule_files.iter().try_for_each(|path| checker.check_file(path, streams, tally))
 }
 
 /// The rule files of a configuration. The server does without one that is missing; here it is an error unless a pattern names it.
@@ -96,11 +115,11 @@ fn load(file: &str) -> Result<Config, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::run;
 
     fn check(args: &[&str]) -> (Outcome, String) {
-        let mut out = Vec::new();
-        let outcome = config(args, &mut out).unwrap();
-        (outcome, String::from_utf8(out).unwrap())
+        let ran = run(&[&["check", "config"], args].concat());
+        (ran.outcome, ran.both)
     }
 
     #[test]
@@ -128,7 +147,7 @@ mod tests {
         assert!(outcome == Outcome::Failed && out.contains("unexpected end of input"), "{out}");
         for args in [&[][..], &["--nonesuch", "a"]] {
             let (outcome, out) = check(args);
-            assert!(outcome == Outcome::Misused && out.contains("usage: promtool check config"), "{out}");
+            assert!(outcome == Outcome::Misused && out.ends_with(", try --help\n"), "{out}");
         }
         assert_eq!(check(&["--help"]), (Outcome::Passed, format!("{USAGE}\n")));
     }
@@ -175,5 +194,7 @@ mod tests {
             assert_eq!(check(&[args, &[&slow]].concat()).0, expected, "{args:?}");
         }
         assert!(check(&["--lint=all", &slow]).1.contains("stale - job: a, interval: 5m\n"));
+        let (_, out) = check(&["--lint=all", "--query.lookback-delta=5m1s", &slow]);
+        assert!(!out.contains("stale"), "{out}");
     }
 }

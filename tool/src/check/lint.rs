@@ -14,6 +14,7 @@ const LOOKBACK_DELTA_MS: i64 = 300_000;
 pub(super) struct Lints {
     duplicate_rules: bool,
     too_long_scrape_interval: bool,
+    lookback_delta_ms: i64,
 }
 
 impl Lints {
@@ -28,7 +29,14 @@ impl Lints {
         Ok(Self {
             duplicate_rules: is_on("duplicate-rules"),
             too_long_scrape_interval: is_on("too-long-scrape-interval"),
+            lookback_delta_ms: LOOKBACK_DELTA_MS,
         })
+    }
+
+    /// The same for a server that looks back so far; 0 turns that lint off.
+    pub(super) fn with_lookback_delta(self, lookback_delta_ms: i64) -> Self {
+        let too_long_scrape_interval = self.too_long_scrape_interval && lookback_delta_ms > 0;
+        Self { lookback_delta_ms, too_long_scrape_interval, ..self }
     }
 
     /// What is suspicious in a rule file, in upstream's words.
@@ -48,7 +56,7 @@ impl Lints {
     /// What is suspicious in jobs, in upstream's words.
     pub(super) fn jobs<'j>(self, mut jobs: impl Iterator<Item = &'j ScrapeConfig>) -> Option<String> {
         let is_too_long =
-            |job: &&ScrapeConfig| self.too_long_scrape_interval && job.scrape_interval_ms >= LOOKBACK_DELTA_MS;
+            |job: &&ScrapeConfig| self.too_long_scrape_interval && job.scrape_interval_ms >= self.lookback_delta_ms;
         let job = jobs.find(is_too_long)?;
         let interval = format_duration_ms(job.scrape_interval_ms);
         let name = &job.job_name;

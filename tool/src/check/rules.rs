@@ -1,17 +1,18 @@
 //! `promtool check rules [FILE…]`: reads rule files as the server does; without files, the standard input.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 use ::config::{RuleFile, RuleOptions};
 use ::rules::LoadChecks;
 use model::NameValidation;
-use query::{Engine, EngineOptions};
+use query::Engine;
 
 use super::lint::Lints;
-use crate::Outcome;
+use crate::features;
 use crate::flags::{Flags, Known};
-use crate::promql::with_known_features;
+use crate::outcome::{Outcome, Stop};
+use crate::streams::Streams;
 
 pub(crate) const USAGE: &str = "usage: promtool check rules [--lint=all|duplicate-rules|none] [--lint-fatal] \
                                 [--ignore-unknown-fields] [--enable-feature=NAME,...] [FILE...|-]";
@@ -19,25 +20,23 @@ pub(crate) const USAGE: &str = "usage: promtool check rules [--lint=all|duplicat
 /// The lints that `--lint` knows; the first one is the default.
 const LINTS: [&str; 1] = ["duplicate-rules"];
 
-const FLAGS: Known = Known { switches: &["lint-fatal", "ignore-unknown-fields"], values: &["lint", "enable-feature"] };
+const FLAGS: Known = Known { switches: &["lint-fatal", "ignore-unknown-fields"], values: &["lint"], ..Known::NONE };
 
 /// Checks the files, one after another.
-pub(crate) fn rules(args: &[&str], input: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args, FLAGS).and_then(with_known_features) {
-        Ok(flags) => flags,
-        Err(stop) => return stop.tell(USAGE, out),
-    };
-    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, out)?;
+pub(crate) fn rules(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, FLAGS)?;
+    let engine = Engine::new(features::options(&flags, streams.out)?);
+    let lints = Lints::choose(flags.list("lint").as_deref(), &LINTS, streams.out)?;
     // Which names the server will take is said by its configuration, which is not known here.
-    let checker = RuleChecker::new(&flags, lints, NameValidation::Utf8);
+    let checker = RuleChecker::new((&flags, &engine), lints, NameValidation::Utf8);
     let mut tally = Tally::default();
     if flags.files.is_empty() {
-        checker.check_input(input, out, &mut tally)?;
+        checker.check_input(streams, &mut tally)?;
     }
     for file in &flags.files {
         match *file {
-            "-" => checker.check_input(input, out, &mut tally)?,
-            file => checker.check_file(Path::new(file), out, &mut tally)?,
+            "-" => checker.check_input(streams, &mut tally)?,
+            file => checker.check_file(Path::new(file), streams, &mut tally)?,
         }
     }
     Ok(tally.outcome(flags.is_on("lint-fatal")))
@@ -62,70 +61,69 @@ impl Tally {
 
 /// Checks rule files.
 #[derive(Debug)]
-pub(super) struct RuleChecker {
-    engine: Engine,
+pub(super) struct RuleChecker<'e> {
+    engine: &'e Engine,
     lints: Lints,
     names: NameValidation,
     ignore_unknown_fields: bool,
 }
 
-impl RuleChecker {
-    pub(super) fn new(flags: &Flags<'_>, lints: Lints, names: NameValidation) -> Self {
-        let options = EngineOptions::default().with_features(flags.list("enable-feature").unwrap_or_default());
-        let ignore_unknown_fields = flags.is_on("ignore-unknown-fields");
-        Self { engine: Engine::new(options), lints, names, ignore_unknown_fields }
+impl<'e> RuleChecker<'e> {
+    pub(super) fn new((flags, engine): (&Flags<'_>, &'e Engine), lints: Lints, names: NameValidation) -> Self {
+        Self { engine, lints, names, ignore_unknown_fields: flags.is_on("ignore-unknown-fields") }
     }
 
-    pub(super) fn check_file(&self, path: &Path, out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
-        writeln!(out, "Checking {}", path.display())?;
+    pub(super) fn check_file(&self, path: &Path, streams: &mut Streams<'_>, tally: &mut Tally) -> io::Result<()> {
+        writeln!(streams.out, "Checking {}", path.display())?;
         let file = self.with_options(|options| RuleFile::load(path, options));
-        self.tell(file, out, tally)
+        self.tell(file, streams, tally)
     }
 
-    fn check_input(&self, input: &mut dyn Read, out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
-        writeln!(out, "Checking standard input")?;
+    fn check_input(&self, streams: &mut Streams<'_>, tally: &mut Tally) -> io::Result<()> {
+        writeln!(streams.out, "Checking standard input")?;
         let mut text = String::new();
-        if let Err(error) = input.read_to_string(&mut text) {
+        if let Err(error) = streams.input.read_to_string(&mut text) {
             tally.has_errors = true;
-            return writeln!(out, "  FAILED: {error}");
+            return writeln!(streams.err, "  FAILED: {error}");
         }
         let file = self.with_options(|options| RuleFile::parse(&text, Path::new("standard input"), options));
-        self.tell(file, out, tally)
+        self.tell(file, streams, tally)
     }
 
     fn with_options<T>(&self, read: impl FnOnce(&RuleOptions<'_>) -> T) -> T {
-        let checks = LoadChecks::new(&self.engine);
+        let checks = LoadChecks::new(self.engine);
         read(&RuleOptions { names: self.names, ignore_unknown_fields: self.ignore_unknown_fields, checks: &checks })
     }
 
     fn tell(
         &self,
         file: Result<RuleFile, Vec<::config::Error>>,
-        out: &mut dyn Write,
+        streams: &mut Streams<'_>,
         tally: &mut Tally,
     ) -> io::Result<()> {
         let file = match file {
             Ok(file) => file,
             Err(errors) => {
                 tally.has_errors = true;
-                writeln!(out, "  FAILED:")?;
+                writeln!(streams.err, "  FAILED:")?;
                 for error in errors {
-                    writeln!(out, "{}", model::with_causes(&error))?;
+                    writeln!(streams.err, "{}", model::with_causes(&error))?;
                 }
-                return writeln!(out);
+                return Ok(());
             }
         };
         for warning in &file.warnings {
-            writeln!(out, "  WARNING: {warning}")?;
+            writeln!(streams.out, "  WARNING: {warning}")?;
         }
         match self.lints.rules(&file) {
             Some(finding) => {
                 tally.has_findings = true;
-                writeln!(out, "  FAILED:\n{finding}\n")
+                writeln!(streams.err, "  FAILED:\n{finding}")?;
+                writeln!(streams.out)
             }
             None => {
                 let n_rules: usize = file.groups.iter().map(|group| group.rules.len()).sum();
-                writeln!(out, "  SUCCESS: {n_rules} rules found\n")
+                writeln!(streams.out, "  SUCCESS: {n_rules} rules found\n")
             }
         }
     }
@@ -134,11 +132,11 @@ impl RuleChecker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::run_with;
 
-    fn check(args: &[&str], mut input: &[u8]) -> (Outcome, String) {
-        let mut out = Vec::new();
-        let outcome = rules(args, &mut input, &mut out).unwrap();
-        (outcome, String::from_utf8(out).unwrap())
+    fn check(args: &[&str], input: &[u8]) -> (Outcome, String) {
+        let ran = run_with(&[&["check", "rules"], args].concat(), input);
+        (ran.outcome, ran.both)
     }
 
     /// Runs whose output differs from the recorded one, and why.
@@ -182,16 +180,10 @@ mod tests {
             let name = file.rsplit('/').next().unwrap();
             let args = run["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
             let (outcome, output) = check(&args.chain([path.as_str()]).collect::<Vec<_>>(), b"");
-            let code = match outcome {
-                Outcome::Passed => 0,
-                Outcome::Failed => 1,
-                Outcome::Misused => 2,
-                Outcome::Linted => 3,
-            };
             let got = comparable(&output.replace(&path, name), name);
             let expected = comparable(run["output"].as_str().unwrap(), name);
             let is_same = got.len() == expected.len() && got.iter().zip(&expected).all(|(a, b)| is_same(a, b));
-            if !is_same || run["exit_code"] != code {
+            if !is_same || run["exit_code"] != outcome.code() {
                 different.push((file, got));
             }
         }
@@ -229,10 +221,15 @@ mod tests {
         assert_eq!(check(&["--lint-fatal", &bad, &twice], b"").0, Outcome::Failed);
         let (outcome, out) = check(&["--lint=nonesuch", &twice], b"");
         assert!(outcome == Outcome::Passed && out.contains("WARNING: unknown lint option: \"nonesuch\""), "{out}");
-        for args in [&["--syntax-only"][..], &["--quick"], &["--enable-feature=x"]] {
+        for args in [&["--syntax-only"][..], &["--quick"]] {
             let (outcome, out) = check(args, b"");
-            assert!(outcome == Outcome::Misused && out.contains(USAGE), "{out}");
+            assert!(outcome == Outcome::Misused && out.ends_with(", try --help\n"), "{out}");
         }
+        let (outcome, out) = check(&["--enable-feature=x", "--lint=none", &twice], b"");
+        assert!(
+            outcome == Outcome::Passed && out.contains("WARNING: Unknown feature passed to --enable-feature: x"),
+            "{out}"
+        );
         assert_eq!(check(&["--help"], b""), (Outcome::Passed, format!("{USAGE}\n")));
     }
 }

@@ -12,15 +12,18 @@ use model::NameValidation;
 use query::{Engine, EngineOptions};
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::features;
 use crate::flags::{Flags, Known};
-use crate::promql::with_known_features;
+use crate::http_config;
+use crate::outcome::{Outcome, Stop};
 use crate::server::{SERVER, Server};
+use crate::streams::Streams;
 
-pub(crate) const USAGE: &str = "usage: promtool rules backfill [--url=http://localhost:9090] --start=TIME [--end=TIME] [--background] \
+pub(crate) const USAGE: &str = "usage: promtool rules backfill [--url=http://localhost:9090] [--http.config.file=FILE] --start=TIME [--end=TIME] [--background] \
                                 [--enable-feature=NAME,...] --group=NAME|FILE...";
 
-const FLAGS: Known = Known { switches: &["background"], values: &["url", "start", "end", "group", "enable-feature"] };
+const FLAGS: Known =
+    Known { switches: &["background"], values: &["url", http_config::FLAG, "start", "end", "group"], ..Known::NONE };
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// So often it is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,29 +46,25 @@ struct Loaded {
 }
 
 /// Asks for the history, and waits until it is complete.
-pub(crate) fn backfill(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args, FLAGS).and_then(with_known_features) {
-        Ok(flags) => flags,
-        Err(stop) => return stop.tell(USAGE, out),
-    };
-    let is_named = flags.values("group").next().is_some() || !flags.files.is_empty();
-    if flags.values("start").next().is_none() || !is_named {
-        return writeln!(out, "a start, and groups or files are needed; {USAGE}").map(|()| Outcome::Misused);
+pub(crate) fn backfill(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, FLAGS)?;
+    features::known(&flags)?;
+    flags.required("start")?;
+    if flags.value("group").is_none() && flags.files.is_empty() {
+        return Err(Stop::Misuse("groups or files are needed".to_owned()));
     }
-    run(&flags, LOOK_EVERY, out)
+    run(&flags, LOOK_EVERY, streams.out)
 }
 
-fn run(flags: &Flags<'_>, look_every: Duration, out: &mut dyn Write) -> io::Result<Outcome> {
-    let url = flags.values("url").next_back().unwrap_or(SERVER);
+fn run(flags: &Flags<'_>, look_every: Duration, out: &mut dyn Write) -> Result<Outcome, Stop> {
+    let url = flags.value("url").unwrap_or(SERVER);
+    let http = http_config::of(flags, url)?;
     let begun = wanted(flags).and_then(|wanted| {
-        let server = Server::new(url, TIMEOUT)?;
+        let server = Server::new(url, &http, TIMEOUT)?;
         let groups = begin(&server, flags, &wanted)?;
         Ok((server, groups))
     });
-    let (server, groups) = match begun {
-        Ok(begun) => begun,
-        Err(why) => return writeln!(out, "cannot backfill on {url}: {why}").map(|()| Outcome::Failed),
-    };
+    let (server, groups) = begun.map_err(|why| format!("cannot backfill on {url}: {why}"))?;
     for Loaded { name, file } in &groups {
         writeln!(out, "{name} in {file}: the server has begun")?;
     }
@@ -217,8 +216,11 @@ mod tests {
     fn run(args: &[&str]) -> (Outcome, String) {
         let mut out = Vec::new();
         let flags = Flags::parse(args, FLAGS).unwrap();
-        let outcome = super::run(&flags, Duration::ZERO, &mut out).unwrap();
-        (outcome, String::from_utf8(out).unwrap())
+        match super::run(&flags, Duration::ZERO, &mut out) {
+            Ok(outcome) => (outcome, String::from_utf8(out).unwrap()),
+            Err(Stop::Failed(why)) => (Outcome::Failed, why),
+            Err(stop) => panic!("{stop:?}"),
+        }
     }
 
     fn file() -> tempfile::NamedTempFile {
@@ -272,7 +274,7 @@ mod tests {
         asked.join().unwrap();
         let (url, asked) = answering(vec![data(&json!({"groups": []}))]);
         let (_, text) = run(&["--url", &url, "--start=1", "--group=x"]);
-        assert!(text.ends_with("no group \"x\" with recording rules is loaded\n"), "{text}");
+        assert!(text.ends_with("no group \"x\" with recording rules is loaded"), "{text}");
         asked.join().unwrap();
         let (outcome, text) = run(&["--start=1", "/no/such.yml"]);
         assert!(outcome == Outcome::Failed && text.contains("/no/such.yml"), "{text}");
@@ -281,9 +283,8 @@ mod tests {
     #[test]
     fn misuse_is_told() {
         for args in [&[][..], &["--start=1"], &["--group=g"], &["--start=1", "--group=g", "--eval-interval=1m"]] {
-            let mut out = Vec::new();
-            assert_eq!(backfill(args, &mut out).unwrap(), Outcome::Misused, "{args:?}");
-            assert!(String::from_utf8(out).unwrap().contains(USAGE));
+            let ran = crate::testing::run(&[&["rules", "backfill"], args].concat());
+            assert_eq!(ran.outcome, Outcome::Misused, "{args:?}");
         }
     }
 }

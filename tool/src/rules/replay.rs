@@ -1,17 +1,19 @@
 //! `promtool rules replay [FILE…]`: asks a running server what rules would have done, over what it has stored: those of the files,
 //! or those that it has loaded.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::Outcome;
 use crate::flags::{Flags, Known};
+use crate::http_config;
+use crate::outcome::{Outcome, Stop};
 use crate::server::{SERVER, Server};
+use crate::streams::Streams;
 
-pub(crate) const USAGE: &str = "usage: promtool rules replay [--url=http://localhost:9090] [--start=TIME] [--end=TIME] [--rule=NAME]... \
+pub(crate) const USAGE: &str = "usage: promtool rules replay [--url=http://localhost:9090] [--http.config.file=FILE] [--start=TIME] [--end=TIME] [--rule=NAME]... \
                                 [--group=NAME]... [--limit=N] [FILE...]";
 
-const FLAGS: Known = Known { switches: &[], values: &["url", "start", "end", "rule", "group", "limit"] };
+const FLAGS: Known =
+    Known { values: &["url", http_config::FLAG, "start", "end", "rule", "group", "limit"], ..Known::NONE };
 /// The parameters of the server, by the flags that set them.
 const PARAMETERS: [(&str, &str); 5] =
     [("start", "start"), ("end", "end"), ("rule", "rule_name[]"), ("group", "rule_group[]"), ("limit", "limit")];
@@ -19,37 +21,21 @@ const PARAMETERS: [(&str, &str); 5] =
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Prints the server's answer. It passes if there was one, whatever it says.
-pub(crate) fn replay(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let flags = match Flags::parse(args, FLAGS) {
-        Ok(flags) => flags,
-        Err(stop) => return stop.tell(USAGE, out),
-    };
-    let url = flags.values("url").next_back().unwrap_or(SERVER);
-    let mut texts = Vec::new();
-    for file in &flags.files {
-        match std::fs::read_to_string(file) {
-            Ok(text) => texts.push(text),
-            Err(error) => {
-                writeln!(out, "cannot read {file}: {error}")?;
-                return Ok(Outcome::Failed);
-            }
-        }
-    }
+pub(crate) fn replay(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let flags = Flags::parse(args, FLAGS)?;
+    let url = flags.value("url").unwrap_or(SERVER);
+    let http = http_config::of(&flags, url)?;
+    let read = |file: &&str| std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"));
+    let texts: Vec<String> = flags.files.iter().map(read).collect::<Result<_, _>>()?;
     let given = PARAMETERS.iter().flat_map(|(flag, name)| flags.values(flag).map(move |value| (*name, value)));
     let mut form: Vec<(&str, &str)> = given.collect();
     form.extend(texts.iter().map(|text| ("rules", text.as_str())));
     form.extend(flags.files.iter().map(|file| ("rules_name", *file)));
-    let answer = Server::new(url, TIMEOUT).and_then(|server| server.post_for_text("/api/v1/rules/replay", &form));
-    match answer {
-        Ok(text) => {
-            write!(out, "{text}")?;
-            Ok(Outcome::Passed)
-        }
-        Err(why) => {
-            writeln!(out, "cannot replay rules on {url}: {why}")?;
-            Ok(Outcome::Failed)
-        }
-    }
+    let answer =
+        Server::new(url, &http, TIMEOUT).and_then(|server| server.post_for_text("/api/v1/rules/replay", &form));
+    let text = answer.map_err(|why| format!("cannot replay rules on {url}: {why}"))?;
+    write!(streams.out, "{text}")?;
+    Ok(Outcome::Passed)
 }
 
 #[cfg(test)]
@@ -58,9 +44,8 @@ mod tests {
     use crate::server::tests::answering;
 
     fn run(args: &[&str]) -> (Outcome, String) {
-        let mut out = Vec::new();
-        let outcome = replay(args, &mut out).unwrap();
-        (outcome, String::from_utf8(out).unwrap())
+        let ran = crate::testing::run(&[&["rules", "replay"], args].concat());
+        (ran.outcome, ran.both)
     }
 
     #[test]
@@ -90,6 +75,6 @@ mod tests {
         assert!(outcome == Outcome::Failed && text.starts_with("cannot read /no/such/file.yml: "), "{text}");
         assert_eq!(run(&["--url=:"]).0, Outcome::Failed);
         let (outcome, text) = run(&["--rules=x"]);
-        assert!(outcome == Outcome::Misused && text.contains(USAGE), "{text}");
+        assert!(outcome == Outcome::Misused && text.contains("unknown long flag '--rules=x'"), "{text}");
     }
 }

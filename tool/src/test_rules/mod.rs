@@ -8,7 +8,7 @@ mod labels;
 mod unit;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,15 +20,16 @@ use query::{Engine, EngineOptions};
 
 use self::junit::{Report, Suite};
 use self::unit::Setting;
-use crate::Outcome;
-use crate::flags::{Flags, Known, Stop};
-use crate::promql::with_known_features;
+use crate::features;
+use crate::flags::{Flags, Known};
+use crate::outcome::{Outcome, Stop};
+use crate::streams::Streams;
 
 pub(crate) const USAGE: &str = "usage: promtool test rules [--run=REGEX]... [--diff] [--debug] [--junit=FILE] \
                                 [--ignore-unknown-fields] [--enable-feature=NAME,...] FILE...";
 
 const FLAGS: Known =
-    Known { switches: &["diff", "debug", "ignore-unknown-fields"], values: &["run", "junit", "enable-feature"] };
+    Known { switches: &["diff", "debug", "ignore-unknown-fields"], values: &["run", "junit"], ..Known::NONE };
 
 /// What the command line asks for.
 struct Command<'a> {
@@ -39,61 +40,59 @@ struct Command<'a> {
 }
 
 /// Runs the tests of the files: for each file `SUCCESS`, or all that differs.
-pub(crate) fn rules(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
-    let command = match Command::parse(args) {
-        Ok(command) => command,
-        Err(stop) => return stop.tell(USAGE, out),
-    };
+pub(crate) fn rules(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
+    let command = Command::parse(args, streams)?;
     // Opened before the tests run: a path that cannot be written should not cost their time.
     let junit = command.flags.values("junit").next_back().map(|path| (path, File::create(path)));
     if let Some((path, Err(error))) = &junit {
-        return Stop::Misuse(format!("cannot create {path}: {error}")).tell(USAGE, out);
+        return Err(Stop::Misuse(format!("cannot create {path}: {error}")));
     }
     let mut report = Report::default();
     let mut outcome = Outcome::Passed;
     for file in &command.flags.files {
-        writeln!(out, "Processing test file: {file}")?;
-        let errors = command.test_file(file, report.suite(file), out)?;
+        writeln!(streams.out, "Processing test file: {file}")?;
+        let errors = command.test_file(file, report.suite(file), streams)?;
         if errors.is_empty() {
-            writeln!(out, "  SUCCESS")?;
+            writeln!(streams.out, "  SUCCESS")?;
         } else {
             outcome = Outcome::Failed;
-            writeln!(out, "  FAILED:")?;
-            errors.iter().try_for_each(|error| writeln!(out, "{error}\n"))?;
+            writeln!(streams.err, "  FAILED:")?;
+            for error in errors {
+                writeln!(streams.err, "{error}")?;
+                writeln!(streams.out)?;
+            }
         }
-        writeln!(out)?;
+        writeln!(streams.out)?;
     }
     if let Some((path, Ok(mut file))) = junit
         && let Err(error) = file.write_all(report.to_xml().as_bytes())
     {
         // As upstream: the outcome is that of the tests.
-        writeln!(out, "cannot write {path}: {error}")?;
+        writeln!(streams.err, "cannot write {path}: {error}")?;
     }
     Ok(outcome)
 }
 
 impl<'a> Command<'a> {
-    fn parse(args: &[&'a str]) -> Result<Self, Stop> {
-        let flags = Flags::parse(args, FLAGS).and_then(with_known_features)?;
-        if flags.files.is_empty() {
-            return Err(Stop::Misuse("no file named".to_owned()));
-        }
+    fn parse(args: &[&'a str], streams: &mut Streams<'_>) -> Result<Self, Stop> {
+        let flags = Flags::parse(args, FLAGS)?;
+        flags.some_files("test-rule-file")?;
         let patterns: Vec<&str> = flags.values("run").collect();
         let run = (!patterns.is_empty()).then(|| SearchRegex::new_within(&patterns.join("|"), &mut |_| true));
         let run = run.transpose().map_err(|error| Stop::Misuse(format!("--run: {error}")))?;
-        let options = EngineOptions::default().with_features(flags.list("enable-feature").unwrap_or_default());
+        let options = features::options(&flags, streams.out)?;
         Ok(Self { run, options, flags })
     }
 
     /// Runs the tests of a file; returns what is wrong with it, or with their results.
-    fn test_file(&self, path: &str, suite: &mut Suite, out: &mut dyn Write) -> io::Result<Vec<String>> {
+    fn test_file(&self, path: &str, suite: &mut Suite, streams: &mut Streams<'_>) -> io::Result<Vec<String>> {
         let file = match UnitTestFile::load(Path::new(path)) {
             Ok(file) => file,
             Err(errors) => return Ok(suite.abort(&errors)),
         };
         for pattern in &file.rule_files {
             if matching_rule_files(std::slice::from_ref(pattern)).is_empty() {
-                writeln!(out, "  WARNING: no file match pattern {}", pattern.display())?;
+                writeln!(streams.out, "  WARNING: no file match pattern {}", pattern.display())?;
             }
         }
         let names = file.tests.iter().enumerate().map(|(i, test)| match test.name.as_str() {
@@ -118,7 +117,7 @@ impl<'a> Command<'a> {
         for (name, test) in chosen {
             let mut errors = Vec::new();
             if self.flags.is_on("debug") {
-                unit::run_with_dump(&setting, (&name, test), &mut errors, out)?;
+                unit::run_with_dump(&setting, (&name, test), &mut errors, streams.out)?;
             } else {
                 unit::run(&setting, test, &mut errors);
             }
