@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::annotations::with_annotation_jobs;
 use crate::default_config;
 use crate::flags::Flags;
+use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
@@ -38,6 +39,7 @@ pub(crate) struct App {
     pub(crate) operator: Option<Arc<operator::Operator>>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) metrics: ServerMetrics,
+    pub(crate) notifications: Notifications,
     /// Cancelled when the server is to end.
     pub(crate) stop: CancellationToken,
     pub(crate) started: Timestamp,
@@ -86,6 +88,12 @@ impl App {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Tells the server to end, and people that it does.
+    pub(crate) fn begin_shutdown(&self) {
+        self.notifications.raise(SHUTTING_DOWN);
+        self.stop.cancel();
     }
 
     /// Is there no configuration file, and none was asked for?
@@ -141,11 +149,13 @@ impl App {
         *self.reload.write() = Reload { ok: true, at };
         self.metrics.reload_ok.set(1.0);
         self.metrics.reload_ok_at.set(at.as_seconds());
+        self.notifications.take_back(RELOAD_FAILED);
     }
 
     /// A configuration could not be loaded or applied; the one before it stays in force.
     pub(crate) fn reload_failed(&self) {
         self.metrics.reload_ok.set(0.0);
+        self.notifications.raise(RELOAD_FAILED);
         self.reload.write().ok = false;
     }
 }

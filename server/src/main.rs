@@ -5,7 +5,7 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `bootstrap` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`,
+//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `self_metrics`, `version`, `clock`,
 //!   `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
@@ -23,6 +23,7 @@ mod listen;
 mod logging;
 mod monitor_metrics;
 mod node_exporter;
+mod notifications;
 mod query_log;
 mod reload;
 mod rule_groups;

@@ -44,7 +44,7 @@ use crate::quarantine::safeguards::Safeguards;
 use crate::quarantine::warnings::warnings;
 use crate::reader::read_cache::ReadCache;
 use crate::reader::scan::{ScanOptions, ScanPlan, Stop};
-use crate::stats::Stats;
+use crate::stats::{PartitionStats, Stats};
 use crate::tombstones::{RetentionRule, Tombstones};
 use crate::writer::flushed::FlushMarks;
 use crate::writer::state::SourceStates;
@@ -301,6 +301,10 @@ impl Db {
 
     pub(crate) fn memory_unused(&self) -> usize {
         self.components.options.memory_bytes.saturating_sub(self.components.memory.block_cache.get_usage())
+    }
+
+    pub(crate) fn partitions(&self) -> Result<Vec<PartitionStats>, Error> {
+        stats::partitions(&self.components)
     }
 
     pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {

@@ -58,5 +58,5 @@ pub use kv::Error as KvError;
 pub use options::Options;
 pub use quarantine::record::QuarantineRecord;
 pub use recovery::Db;
-pub use stats::{Count, Stats};
+pub use stats::{Count, PartitionStats, Stats};
 pub use tombstones::RetentionRule;

@@ -12,6 +12,7 @@ use crate::index::select::{Writers, by_segments};
 use crate::kv;
 use crate::kv::bitmap;
 use crate::kv::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
+use crate::limits;
 use crate::pages;
 use crate::stored;
 
@@ -59,6 +60,19 @@ pub struct Stats {
     pub bytes_by_label_name: Vec<Count>,
     /// Label pairs (`name=value`) with the most series.
     pub series_by_label_pair: Vec<Count>,
+}
+
+/// A stretch of time whose samples are in pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionStats {
+    /// Its first millisecond.
+    pub start: Timestamp,
+    /// One past its last millisecond.
+    pub end: Timestamp,
+    /// 1 as it was flushed, more once it was merged with its neighbours.
+    pub level: usize,
+    /// Samples in its pages.
+    pub samples: u64,
 }
 
 /// The largest counts, at most `limit`.
@@ -117,7 +131,7 @@ pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
         ..Stats::default()
     };
     count_series(db, &alive, limit, &mut stats)?;
-    stats.page_samples = page_samples(db)?;
+    stats.page_samples = partitions(db)?.iter().map(|partition| partition.samples).sum();
     for cf in Cf::ALL {
         let bytes = file_bytes(db, cf)?;
         match cf {
@@ -129,17 +143,21 @@ pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
     Ok(stats)
 }
 
-fn page_samples(db: &Components) -> Result<u64, Error> {
+/// The partitions that hold pages, by start.
+pub(crate) fn partitions(db: &Components) -> Result<Vec<PartitionStats>, Error> {
     let snapshot = db.read().snapshot();
-    let mut samples = 0;
+    let mut found = Vec::new();
     for (partition, sources) in pages::partitions(&snapshot)? {
+        let mut samples = 0;
         for source in sources {
             // The head says how many samples, without the pages.
             let timeline = pages::timeline_head(&snapshot, partition, SourceId(source))?;
             samples += timeline.map_or(0, |timeline| timeline.samples);
         }
+        let level = limits::PARTITION_BUCKETS.iter().filter(|buckets| **buckets <= partition.buckets).count();
+        found.push(PartitionStats { start: partition.start.0, end: partition.end(db.store.bucket_ms), level, samples });
     }
-    Ok(samples)
+    Ok(found)
 }
 
 /// Bytes of the sorted files of a column family.

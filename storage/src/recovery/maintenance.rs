@@ -12,7 +12,7 @@ use super::Db;
 use super::worker::Worker;
 use crate::compaction::pace::{Compacted, Pace};
 use crate::error::Error;
-use crate::stats::Stats;
+use crate::stats::{PartitionStats, Stats};
 use crate::tombstones::RetentionRule;
 
 impl Db {
@@ -182,6 +182,17 @@ impl Db {
     #[must_use]
     pub fn memory_unused(&self) -> usize {
         self.enter_query().map_or(0, |opening| opening.memory_unused())
+    }
+
+    /// The partitions that hold pages, by start.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn partitions(&self) -> Result<Vec<PartitionStats>, Error> {
+        let opening = self.enter_query()?;
+        let counted = opening.partitions();
+        self.note(&opening, &counted);
+        counted
     }
 
     /// Counts what is stored; the lists have at most `limit` entries.
