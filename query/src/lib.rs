@@ -10,7 +10,7 @@
 //!   what it will cost · `memory/` what all may hold · `parse/` text → tree · `plan/` tree → nodes in an arena, and what is
 //!   known of them · `optimize/` a pass per file · `exec/` plan → values, a file per kind of node · `functions/` a family per
 //!   file, `mod` is the table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the
-//!   bounds of extended ranges · `value` results · `stats` what it cost · `annotations` warnings and infos · `promqltest/`
+//!   bounds of extended ranges · `value` results · `stats` what it cost, `progress` what it has done so far · `annotations` warnings and infos · `promqltest/`
 //!   upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
@@ -33,6 +33,7 @@ mod options;
 mod parse;
 mod plan;
 mod prepared;
+mod progress;
 pub mod promqltest;
 mod stack;
 mod stats;
@@ -49,5 +50,6 @@ pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
 pub use plan::{Decision, Explanation, NodeCost, PlanNode};
 pub use prepared::{Prepared, QueryResult};
+pub use progress::Progress;
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

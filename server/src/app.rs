@@ -11,13 +11,16 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::active_queries::ActiveQueries;
 use crate::annotations::with_annotation_jobs;
 use crate::default_config;
 use crate::flags::Flags;
+use crate::last_run::Mark;
 use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
+use crate::top_queries::TopQueries;
 
 /// The running server.
 pub(crate) struct App {
@@ -31,6 +34,10 @@ pub(crate) struct App {
     /// Of requests that read and are no queries: labels, series, texts of queries.
     pub(crate) listing_slots: Arc<Semaphore>,
     pub(crate) query_log: QueryLog,
+    pub(crate) active_queries: Arc<ActiveQueries>,
+    pub(crate) top_queries: TopQueries,
+    /// Of this process in the data directory, until it ends in order.
+    pub(crate) mark: Mark,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,
     pub(crate) rules: rules::Manager,

@@ -1,5 +1,6 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +13,23 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::active_queries::ActiveQueries;
 use crate::api::{Begun, Stop};
 use crate::app::{App, Ask, Reload, What, load};
 use crate::component::Component;
+use crate::container::Container;
 use crate::default_config::NODE_EXPORTER;
 use crate::flags::{Flags, ms};
+use crate::last_run::{End, LastRun, Mark};
 use crate::listen::bind;
 use crate::logging::{self, LogLevel};
-use crate::notifications::{Notifications, STARTING};
+use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::Web;
 use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::top_queries::TopQueries;
 use crate::{components, node_exporter, version};
 
 /// For so long after the start all targets count as those that were there before.
@@ -175,6 +180,7 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;
     }
     let query_log = QueryLog::new(&registry)?;
+    let (active_queries, mark) = look_back(&flags, &registry, &notifications)?;
     let now = model::Timestamp::now();
     Ok(Arc::new(App {
         flags,
@@ -185,6 +191,9 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         query_turn: Arc::new(Semaphore::new(1)),
         listing_slots: Arc::new(Semaphore::new(concurrency)),
         query_log,
+        active_queries,
+        top_queries: TopQueries::default(),
+        mark,
         discovery: Mutex::new(discovery),
         scraper,
         rules,
@@ -200,6 +209,18 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         reload: RwLock::new(Reload { ok: true, at: now }),
         reloads,
     }))
+}
+
+/// Tells how the process before this one ended, and begins to note what the next one may tell of this.
+fn look_back(flags: &Flags, registry: &Registry, notifications: &Notifications) -> Result<(Arc<ActiveQueries>, Mark)> {
+    let (directory, container) = (Path::new(&flags.storage_tsdb_path), Container::of_process());
+    let last = LastRun::read(directory, &container);
+    last.tell(registry)?;
+    if last.end == End::OutOfMemory {
+        notifications.raise(OUT_OF_MEMORY);
+    }
+    let queries = ActiveQueries::new(directory, flags.query_max_concurrency.max(1));
+    Ok((Arc::new(queries), Mark::set(directory, &container)))
 }
 
 /// What queries may cost, where that is looked at.

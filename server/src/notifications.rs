@@ -16,6 +16,8 @@ use crate::clock::rfc3339;
 pub(crate) const STARTING: &str = "Weft is starting.";
 pub(crate) const RELOAD_FAILED: &str = "Configuration reload has failed.";
 pub(crate) const SHUTTING_DOWN: &str = "Weft is shutting down; requests in progress are answered.";
+pub(crate) const OUT_OF_MEMORY: &str =
+    "The kernel killed the process before this one for want of memory; the log says which queries ran.";
 
 /// How many a listener may be behind before it misses some. There are fewer texts than this, so all current ones fit.
 const QUEUE: usize = 16;

@@ -27,6 +27,7 @@ mod rule_filters;
 mod rules;
 mod rules_backfill;
 mod rules_replay;
+mod running_queries;
 mod search;
 mod self_metrics;
 mod series;

@@ -6,7 +6,7 @@ use super::params::{
 };
 
 use Answer::{Document, Events, Json, JsonOrText, Lines, Nothing};
-use Kind::{Segment, Switch, Text, Texts, Time, Whole, Word};
+use Kind::{Duration, Segment, Switch, Text, Texts, Time, Whole, Word};
 use Methods::{Changes, Get, GetPost};
 
 const FOUND: Answer = Lines("Batches of results, then a line that says whether there were more.");
@@ -232,6 +232,30 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         "What `/metrics` says, as JSON.",
         &[&[takes("metric_name_pattern", Text, "Only metrics whose whole name matches this regular expression.")]],
         Json("Metric families, as the JSON form of their protobuf messages."),
+    ),
+    endpoint(
+        "/status/active_queries",
+        (Get, Tag::Status),
+        "The queries that run now.",
+        &[],
+        Json("`queries`: what each asks for, who asks, for how long it has run, and what it holds."),
+    ),
+    endpoint(
+        "/status/active_queries/cancel",
+        (Changes, Tag::Admin),
+        "Cancels a query.",
+        &[&[needs("id", Whole, "Its `id` in the list of those that run.")]],
+        Nothing,
+    ),
+    endpoint(
+        "/status/top_queries",
+        (Get, Tag::Status),
+        "The queries of the last minutes that were asked most often, took longest, or held the most samples.",
+        &[&[
+            takes("topN", Whole, "The most queries of a list; 20 by default."),
+            takes("maxLifetime", Duration, "How old they may be; 10m by default."),
+        ]],
+        Json("`topByCount`, `topByAvgDuration`, `topBySumDuration` and `topByPeakSamples`."),
     ),
     endpoint(
         "/admin/tsdb/delete_series",

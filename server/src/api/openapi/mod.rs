@@ -186,7 +186,7 @@ fn success() -> Yaml {
 
 /// The frame of errors.
 fn error() -> Yaml {
-    let kinds = ["bad_data", "execution", "cost_limit", "canceled", "timeout", "internal", "unavailable"];
+    let kinds = ["bad_data", "execution", "cost_limit", "canceled", "not_found", "timeout", "internal", "unavailable"];
     let kinds = Yaml::List(kinds.map(text).into());
     let properties = map([
         ("status", map(schema(Kind::Word(&["error"])))),

@@ -9,6 +9,7 @@ mod explain_targets;
 mod known;
 mod paths;
 mod rule_history;
+mod running_queries;
 mod search;
 mod status;
 
