@@ -149,6 +149,12 @@ impl Config {
         self.runtime.log_level.get_or_insert_with(|| level.to_owned());
     }
 
+    /// One job as it is printed there.
+    #[must_use]
+    pub fn job_yaml(job: &ScrapeConfig) -> String {
+        job.to_map().print()
+    }
+
     /// The configuration for `/api/v1/status/config`: defaults filled in, secrets as `<secret>`, and without the jobs of
     /// other files.
     #[must_use]

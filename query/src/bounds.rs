@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::memory::QueryMemory;
+use crate::progress::Progress;
 
 /// Tells whether a query was canceled; called from any of its threads, must not block.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Bounds {
     pub deadline: Option<Instant>,
     /// Tells whether the client is still waiting.
     pub wanted: Option<StillWanted>,
+    /// Told what the query has done.
+    pub progress: Option<Arc<Progress>>,
     /// Names may have UTF-8 letters and dots without quotes.
     pub utf8_names: bool,
 }

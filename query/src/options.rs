@@ -12,6 +12,7 @@ use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
 use crate::memory::{MemoryPool, QueryMemory};
 use crate::plan::Explanation;
+use crate::progress::Progress;
 use crate::stats::Stats;
 
 /// The longest duration, 292 years: upstream counts in nanoseconds of an int64. Distances between samples that a query looks at
@@ -104,8 +105,11 @@ impl EngineOptions {
     pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
         // A request can shorten the engine's timeout, not extend it.
         let timeout = options.timeout.map_or(self.timeout(), |timeout| timeout.min(self.timeout()));
+        let memory = Arc::new(QueryMemory::new(Arc::clone(&self.memory)));
+        options.progress.iter().for_each(|progress| progress.begin(&memory));
         Bounds {
-            memory: Arc::new(QueryMemory::new(Arc::clone(&self.memory))),
+            memory,
+            progress: options.progress.clone(),
             // No deadline if it is too far away to be represented.
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
@@ -150,6 +154,8 @@ pub struct QueryOptions {
     pub limit: usize,
     /// Polled to see whether the query was canceled.
     pub wanted: Option<StillWanted>,
+    /// Told what the query has done, while it runs.
+    pub progress: Option<Arc<Progress>>,
     /// Receives the statistics of the query, also if it fails.
     pub stats: Option<Arc<Mutex<Stats>>>,
     /// Statistics per step.

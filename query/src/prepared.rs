@@ -238,6 +238,7 @@ pub(crate) fn evaluate(
     let value = evaluator.value(&grid, form);
     let evaluated = Instant::now();
     let (peak_samples, level) = evaluator.into_cost();
+    bounds.progress.iter().for_each(|progress| progress.end(peak_samples));
     // Measured apart from the evaluation: see `Stats::sorting`.
     let value = value.map(sorted);
     if let Some(place) = &options.stats {

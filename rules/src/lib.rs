@@ -61,6 +61,6 @@ pub use rule::Evaluation;
 pub use simulation::Simulation;
 pub use spec::{AlertSpec, GroupSpec, RuleSpec};
 pub use status::RuleStatus;
-pub use template::{Template, TemplateData, TemplateError, duration_text};
+pub use template::{Template, TemplateData, TemplateError, duration_text, template_functions};
 pub use test_series::{TestSamples, TestSeries};
 pub use unmatched::UnmatchedSelector;

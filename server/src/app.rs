@@ -11,12 +11,16 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::active_queries::ActiveQueries;
 use crate::annotations::with_annotation_jobs;
 use crate::default_config;
 use crate::flags::Flags;
+use crate::last_run::Mark;
+use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
+use crate::top_queries::TopQueries;
 
 /// The running server.
 pub(crate) struct App {
@@ -30,6 +34,10 @@ pub(crate) struct App {
     /// Of requests that read and are no queries: labels, series, texts of queries.
     pub(crate) listing_slots: Arc<Semaphore>,
     pub(crate) query_log: QueryLog,
+    pub(crate) active_queries: Arc<ActiveQueries>,
+    pub(crate) top_queries: TopQueries,
+    /// Of this process in the data directory, until it ends in order.
+    pub(crate) mark: Mark,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,
     pub(crate) rules: rules::Manager,
@@ -38,6 +46,7 @@ pub(crate) struct App {
     pub(crate) operator: Option<Arc<operator::Operator>>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) metrics: ServerMetrics,
+    pub(crate) notifications: Notifications,
     /// Cancelled when the server is to end.
     pub(crate) stop: CancellationToken,
     pub(crate) started: Timestamp,
@@ -86,6 +95,12 @@ impl App {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Tells the server to end, and people that it does.
+    pub(crate) fn begin_shutdown(&self) {
+        self.notifications.raise(SHUTTING_DOWN);
+        self.stop.cancel();
     }
 
     /// Is there no configuration file, and none was asked for?
@@ -141,11 +156,13 @@ impl App {
         *self.reload.write() = Reload { ok: true, at };
         self.metrics.reload_ok.set(1.0);
         self.metrics.reload_ok_at.set(at.as_seconds());
+        self.notifications.take_back(RELOAD_FAILED);
     }
 
     /// A configuration could not be loaded or applied; the one before it stays in force.
     pub(crate) fn reload_failed(&self) {
         self.metrics.reload_ok.set(0.0);
+        self.notifications.raise(RELOAD_FAILED);
         self.reload.write().ok = false;
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,23 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::active_queries::ActiveQueries;
+use crate::api::{Begun, Stop};
 use crate::app::{App, Ask, Reload, What, load};
 use crate::component::Component;
+use crate::container::Container;
 use crate::default_config::NODE_EXPORTER;
 use crate::flags::{Flags, ms};
+use crate::last_run::{End, LastRun, Mark};
 use crate::listen::bind;
 use crate::logging::{self, LogLevel};
+use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::Web;
 use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::top_queries::TopQueries;
 use crate::{components, node_exporter, version};
 
 /// For so long after the start all targets count as those that were there before.
@@ -65,14 +72,16 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     }
     let config = load(&flags)?;
     let web = Arc::new(Web::open(&flags.web_config_file)?);
-    // Bound before anything is opened: an address in use should not cost a start of the store.
-    let listeners = listen(&flags).await?;
+    let begun = begin(&flags)?;
+    // Before anything is opened: an address in use should not cost a start of the store, and who asks whether the process lives
+    // is answered while a large store opens.
+    let http = components::serve_starting(&Settings::new(&flags)?, &begun, web, listen(&flags).await?);
     let (reloads, asked) = mpsc::channel(1);
-    let app = build(flags, &config, reloads)?;
+    let app = build_on(begun, flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
     // Before the first configuration: a SIGTERM during a slow start must end it.
     tasks.spawn(signals(Arc::clone(&app))?);
-    let components = components::all(&app, level, web, listeners)?;
+    let components = components::all(&app, level, http)?;
     let reloader = Reloader::new(Arc::clone(&app), components.clone());
     reloader.apply_file(config).await?;
     tasks.spawn(reloader.run(asked));
@@ -117,10 +126,24 @@ async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
     Ok(listeners)
 }
 
-pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
-    let settings = Settings::new(&flags)?;
+/// What stands before the store is open.
+fn begin(flags: &Flags) -> Result<Begun> {
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let notifications = Notifications::new(flags.web_max_notifications_subscribers, &registry)?;
+    notifications.raise(STARTING);
+    Ok(Begun { registry, notifications, stop: Stop(CancellationToken::new()) })
+}
+
+/// The parts of a server without its sockets.
+#[cfg(test)]
+pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
+    build_on(begin(&flags)?, flags, config, reloads)
+}
+
+fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
+    let settings = Settings::new(&flags)?;
+    let Begun { registry, notifications, stop: Stop(stop) } = begun;
     let mut options = storage_options(&flags);
     options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
@@ -143,7 +166,6 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
     let at_once_after = Some(START);
-    let stop = CancellationToken::new();
     let (rules, notifier) =
         components::build_rules((&flags, &settings), (&db, &engine), (&user_agent, &resolver), (&registry, &stop))?;
     let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
@@ -158,6 +180,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;
     }
     let query_log = QueryLog::new(&registry)?;
+    let (active_queries, mark) = look_back(&flags, &registry, &notifications)?;
     let now = model::Timestamp::now();
     Ok(Arc::new(App {
         flags,
@@ -168,6 +191,9 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         query_turn: Arc::new(Semaphore::new(1)),
         listing_slots: Arc::new(Semaphore::new(concurrency)),
         query_log,
+        active_queries,
+        top_queries: TopQueries::default(),
+        mark,
         discovery: Mutex::new(discovery),
         scraper,
         rules,
@@ -175,6 +201,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         operator,
         registry,
         metrics,
+        notifications,
         stop,
         started: now,
         config: RwLock::new(Arc::new(config.clone())),
@@ -182,6 +209,18 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         reload: RwLock::new(Reload { ok: true, at: now }),
         reloads,
     }))
+}
+
+/// Tells how the process before this one ended, and begins to note what the next one may tell of this.
+fn look_back(flags: &Flags, registry: &Registry, notifications: &Notifications) -> Result<(Arc<ActiveQueries>, Mark)> {
+    let (directory, container) = (Path::new(&flags.storage_tsdb_path), Container::of_process());
+    let last = LastRun::read(directory, &container);
+    last.tell(registry)?;
+    if last.end == End::OutOfMemory {
+        notifications.raise(OUT_OF_MEMORY);
+    }
+    let queries = ActiveQueries::new(directory, flags.query_max_concurrency.max(1));
+    Ok((Arc::new(queries), Mark::set(directory, &container)))
 }
 
 /// What queries may cost, where that is looked at.
@@ -211,7 +250,7 @@ fn signals(app: Arc<App>) -> Result<impl Future<Output = ()> + use<>> {
                     continue;
                 }
             }
-            app.stop.cancel();
+            app.begin_shutdown();
         }
     })
 }

@@ -23,6 +23,8 @@ struct Group {
     /// Those lines of `stat` that can be taken back.
     reclaimable: &'static [&'static str],
     limits: Vec<PathBuf>,
+    /// Has a line that counts processes that were killed.
+    events: PathBuf,
 }
 
 impl Container {
@@ -33,7 +35,7 @@ impl Container {
     }
 
     /// `groups` is the text of `/proc/<pid>/cgroup`, `root` where control groups are mounted.
-    fn new(root: &Path, groups: &str, meminfo: &Path) -> Self {
+    pub(crate) fn new(root: &Path, groups: &str, meminfo: &Path) -> Self {
         let mut found = Vec::new();
         for line in groups.lines() {
             let mut fields = line.splitn(3, ':');
@@ -64,6 +66,11 @@ impl Container {
         self.groups.iter().filter_map(Group::left).chain(self.of_machine("MemAvailable:")).min()
     }
 
+    /// Processes of its control groups that the kernel has killed for want of memory, since the groups began.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        self.groups.iter().filter_map(Group::oom_kills).max()
+    }
+
     fn of_machine(&self, name: &str) -> Option<u64> {
         let text = fs::read_to_string(&self.meminfo).ok()?;
         let kib = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -88,6 +95,7 @@ impl Group {
             reclaimable: &["active_file", "inactive_file", "slab_reclaimable"],
             // Above `high` the kernel slows the process down.
             limits: ["memory.max", "memory.high"].map(|name| folder.join(name)).into(),
+            events: folder.join("memory.events"),
         }
     }
 
@@ -97,11 +105,17 @@ impl Group {
             stat: folder.join("memory.stat"),
             reclaimable: &["total_active_file", "total_inactive_file"],
             limits: vec![folder.join("memory.limit_in_bytes")],
+            events: folder.join("memory.oom_control"),
         }
     }
 
     fn limit(&self) -> Option<u64> {
         self.limits.iter().filter_map(|path| number(path)).filter(|limit| *limit < UNLIMITED).min()
+    }
+
+    fn oom_kills(&self) -> Option<u64> {
+        let text = fs::read_to_string(&self.events).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
     }
 
     fn left(&self) -> Option<u64> {
@@ -177,5 +191,23 @@ mod tests {
         assert_eq!(of(&old, "5:cpu:/x\n4:memory:/pod\n0::/\n"), (Some(2_000_000), Some(1_000_000)));
         assert_eq!(of(&old, "4:memory:/\n"), (Some(8_000 << 10), Some(5_000 << 10)));
         assert_eq!(of(&[], ""), (Some(8_000 << 10), Some(5_000 << 10)));
+    }
+
+    #[test]
+    fn who_was_killed_is_counted_by_the_groups() {
+        let of = |files: &[(&str, &str)], groups: &str| {
+            let root = tempfile::tempdir().unwrap();
+            write(root.path(), files);
+            Container::new(root.path(), groups, &root.path().join("meminfo")).oom_kills()
+        };
+        let events = "low 0\nhigh 5\noom 4\noom_kill 3\noom_group_kill 9\n";
+        assert_eq!(
+            of(&[("pod/memory.events", events), ("pod/a/memory.events", "oom_kill 1\n")], "0::/pod/a\n"),
+            Some(3)
+        );
+        let old = [("memory/pod/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")];
+        assert_eq!(of(&old, "4:memory:/pod\n"), Some(2));
+        assert_eq!(of(&[("pod/memory.events", "garbage\noom_kill many\n")], "0::/pod\n"), None);
+        assert_eq!(of(&[], "0::/pod\n"), None);
     }
 }

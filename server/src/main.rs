@@ -5,10 +5,11 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `bootstrap` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`,
+//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`, `top_queries`, `last_run`, `self_metrics`, `version`, `clock`,
 //!   `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
+mod active_queries;
 mod annotations;
 mod api;
 mod app;
@@ -19,10 +20,12 @@ mod components;
 mod container;
 mod default_config;
 mod flags;
+mod last_run;
 mod listen;
 mod logging;
 mod monitor_metrics;
 mod node_exporter;
+mod notifications;
 mod query_log;
 mod reload;
 mod rule_groups;
@@ -30,6 +33,7 @@ mod rule_language;
 mod self_metrics;
 mod serve;
 mod settings;
+mod top_queries;
 mod version;
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! How much there is in each stretch of time: for `promtool tsdb list`.
+//! How much there is in each stretch of time: for `promtool tsdb list` and `/api/v1/status/tsdb/blocks`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::kv::schema::Cf;
 use crate::kv::store::after_prefix;
 use crate::reader::Reader;
-use crate::{pages, stored};
+use crate::{limits, pages, stored};
 
 /// A stretch of time that is kept and dropped as a whole, and how much there is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct PartitionStats {
     pub start: Timestamp,
     /// One past its last millisecond.
     pub end: Timestamp,
-    /// Is it in pages? Rows are what came in lately.
-    pub flushed: bool,
+    /// 0: rows, which came in lately. 1: pages, as they were flushed; more once they were merged with their neighbours.
+    pub level: usize,
     /// Sources that wrote in it.
     pub sources: u64,
     /// Series of these sources, at most: those of their layouts.
@@ -53,7 +53,7 @@ pub(crate) fn partition_stats(db: &Components) -> Result<Vec<PartitionStats>, Er
         all.push(PartitionStats {
             start: partition.start.0,
             end: partition.end(bucket_ms),
-            flushed: true,
+            level: limits::PARTITION_BUCKETS.iter().filter(|buckets| **buckets <= partition.buckets).count(),
             sources: sources.len(),
             series: n_series(db, &by_segments)?,
             samples: Some(samples),
@@ -63,7 +63,7 @@ pub(crate) fn partition_stats(db: &Components) -> Result<Vec<PartitionStats>, Er
     for bucket in stored::buckets(db)? {
         let end = bucket.end(bucket_ms);
         // What came late into a bucket of pages is counted with it when it is flushed.
-        if all.iter().any(|one: &PartitionStats| one.flushed && one.start <= bucket.0 && end <= one.end) {
+        if all.iter().any(|one: &PartitionStats| one.level > 0 && one.start <= bucket.0 && end <= one.end) {
             continue;
         }
         let range = bucket.0..=end.saturating_sub(1);
@@ -76,7 +76,7 @@ pub(crate) fn partition_stats(db: &Components) -> Result<Vec<PartitionStats>, Er
         all.push(PartitionStats {
             start: bucket.0,
             end,
-            flushed: false,
+            level: 0,
             sources: sources.len(),
             series: n_series(db, &by_segments)?,
             samples: None,

@@ -49,6 +49,13 @@ impl SdConfig {
         }
     }
 
+    /// The mechanisms of discovery that a configuration may name, such as `kubernetes`, and whether each finds targets here.
+    pub fn mechanisms() -> impl Iterator<Item = (&'static str, bool)> {
+        let described = KINDS.iter().map(|kind| (kind.field, kind.served));
+        let all = described.chain(unserved::KINDS.iter().map(|field| (*field, false)));
+        all.map(|(field, served)| (field.trim_end_matches("_configs").trim_end_matches("_sd"), served))
+    }
+
     /// Does anything find targets for this discovery?
     #[must_use]
     pub fn is_served(&self) -> bool {

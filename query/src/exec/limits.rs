@@ -53,6 +53,7 @@ impl Evaluator<'_> {
             return Ok(());
         }
         self.worked.set(0);
+        self.query.bounds.progress.iter().for_each(|progress| progress.add(worked));
         self.check()
     }
 

@@ -172,7 +172,7 @@ impl QueryMemory {
         &self.of
     }
 
-    fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 

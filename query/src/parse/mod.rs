@@ -47,6 +47,7 @@ use self::lexer::Lexer;
 pub(crate) use self::limits::{DEPTH_MAX, Limits};
 use self::parser::{Parser, Stop};
 pub(crate) use self::quote::{Text, unquote};
+pub(crate) use self::token::keywords;
 use self::token::{Kind, Token};
 use crate::Error;
 use crate::bounds::Bounds;

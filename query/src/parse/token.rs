@@ -124,6 +124,11 @@ impl Word {
     }
 }
 
+/// The keywords that name nothing else, and whether each is a fill modifier.
+pub(crate) fn keywords() -> impl Iterator<Item = (&'static str, bool)> {
+    WORDS.iter().filter(|(_, word)| !word.is_call()).map(|(text, word)| (*text, word.is_fill()))
+}
+
 /// Classifies a word, case-insensitively: operator, aggregation, number, keyword or identifier.
 pub(super) fn keyword(text: &str) -> Option<Kind> {
     let is = |word: &str| text.eq_ignore_ascii_case(word);

@@ -27,6 +27,7 @@ use self::parse::Trees;
 use self::value::{Alert, Value};
 
 pub use self::data::{TemplateData, TemplateError};
+pub use self::functions::template_functions;
 pub use self::time::duration_text;
 
 /// Variables that every template of an alert has.

@@ -420,7 +420,9 @@ impl ScrapeLoop {
         metrics.out_of_order.inc_by(outcome.counts.out_of_order as u64 + u64::from(outcome.committed.out_of_order));
         metrics.late_exemplars.inc_by(u64::from(outcome.committed.late_exemplars));
         metrics.native_histograms.inc_by(outcome.counts.native_histograms as u64);
-        metrics.over_limit.inc_by(outcome.counts.over_limit as u64);
+        // Of a scrape that fails nothing is left out: none of it is stored.
+        let over_limit = if outcome.limit.is_some() { 0 } else { outcome.counts.over_limit };
+        metrics.over_limit.inc_by(over_limit as u64);
         metrics.store_failures.inc_by(u64::from(outcome.not_stored));
         match outcome.limit {
             Some(Limit::Samples) => metrics.exceeded_sample_limit.inc(),
@@ -451,7 +453,7 @@ impl ScrapeLoop {
         status.up = Some(outcome.error.is_empty());
         status.last_error = if outcome.error.is_empty() { outcome.nothing_stored } else { outcome.error };
         status.last_scrape = Some(began);
-        status.over_limit = outcome.counts.over_limit;
+        status.over_limit = over_limit;
         status.last_duration_s = took.as_secs_f64();
         if status.metadata.generation() != self.cache.metadata.generation() {
             status.metadata = Arc::new(self.cache.metadata.clone());

@@ -64,6 +64,9 @@ async fn samples_past_the_limit_fail_the_scrape() {
     assert_eq!(World::reported(&lines, "scrape_samples_post_metric_relabeling"), ["3"]);
     assert_eq!(World::reported(&lines, "up"), ["0"]);
     assert!((world.metric("prometheus_target_scrapes_exceeded_sample_limit_total") - 1.0).abs() < 0.1);
+    // It fails as a whole: nothing counts as left out.
+    assert_eq!(world.targets("j").await[0].status.over_limit, 0);
+    assert!(world.metric("weft_scrape_samples_over_limit_total") < 0.1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use model::Timestamp;
 
 use super::executor::in_place;
@@ -68,10 +68,4 @@ pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Res
         out.push('}');
     };
     Ok(format::success(body, &[], &[]))
-}
-
-/// Any other method.
-pub(crate) async fn not_allowed() -> impl IntoResponse {
-    let headers = [(header::ALLOW, "OPTIONS, POST, PUT"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (StatusCode::METHOD_NOT_ALLOWED, headers, "Method Not Allowed\n")
 }

@@ -5,9 +5,19 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::app::App;
+
+/// Says of every answer that it may be compressed or not, also where this one is too short for it: caches go by what all say.
+pub(crate) async fn vary(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    // The compression has added it to what it looked at.
+    if !response.headers().contains_key(header::VARY) {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
+}
 
 /// Adds upstream's headers to every answer of the API, and answers OPTIONS.
 pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     /// The query costs more than the operator allows.
     CostLimit,
     Canceled,
+    NotFound,
     Timeout,
     Internal,
     /// The endpoint is disabled by configuration.
@@ -89,6 +90,7 @@ impl Kind {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
             Self::Execution | Self::CostLimit => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound => StatusCode::NOT_FOUND,
             // Not in the registry of status codes: upstream took it from nginx (client closed request).
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Timeout | Self::Reopening => StatusCode::SERVICE_UNAVAILABLE,
@@ -102,6 +104,7 @@ impl Kind {
             Self::Execution => "execution",
             Self::CostLimit => "cost_limit",
             Self::Canceled => "canceled",
+            Self::NotFound => "not_found",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
             Self::Unavailable | Self::Reopening => "unavailable",

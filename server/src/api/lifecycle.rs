@@ -6,15 +6,19 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
+use prometheus::proto::MetricFamily;
 
 use crate::app::{App, What};
 use crate::monitor_metrics;
 
+/// What a server says that lives.
+pub(super) const HEALTHY: &str = "Prometheus Server is Healthy.\n";
+
 /// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
     match app.db.stopped() {
-        None => "Prometheus Server is Healthy.\n".into_response(),
+        None => HEALTHY.into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("Nothing is stored any more: {why}\n")).into_response(),
     }
 }
@@ -22,10 +26,15 @@ pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
 /// `/-/ready`
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_stopping() {
-        return (StatusCode::SERVICE_UNAVAILABLE, [("x-prometheus-stopping", "true")], "Service Unavailable")
-            .into_response();
+        return unavailable(true);
     }
     "Prometheus Server is Ready.\n".into_response()
+}
+
+/// What a server says that is not ready.
+pub(super) fn unavailable(is_stopping: bool) -> Response {
+    let stopping = [("x-prometheus-stopping", if is_stopping { "true" } else { "false" })];
+    (StatusCode::SERVICE_UNAVAILABLE, stopping, "Service Unavailable").into_response()
 }
 
 /// The response to a lifecycle request that is refused.
@@ -58,7 +67,7 @@ pub(crate) async fn quit(State(app): State<Arc<App>>, method: Method) -> Respons
         return response;
     }
     // The answer is sent while the server shuts down in order.
-    app.stop.cancel();
+    app.begin_shutdown();
     "Requesting termination... Goodbye!".into_response()
 }
 
@@ -68,17 +77,37 @@ pub(crate) async fn version() -> String {
 }
 
 /// `/metrics`
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    exposition(&families(&app).await, &headers)
+}
+
+/// What is counted about this server.
+pub(super) async fn families(app: &App) -> Vec<MetricFamily> {
     let mut families = app.registry.gather();
     if let Some(operator) = &app.operator {
         let of_monitors = monitor_metrics::families(&operator.outcome(), &app.scraper.status().await);
         // Their names are constants: nothing in them can be refused.
         families.extend(of_monitors.unwrap_or_default());
     }
-    match prometheus::TextEncoder::new().encode_to_string(&families) {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+    families
+}
+
+/// Families in the text format, for a request with these headers.
+pub(super) fn exposition(families: &[MetricFamily], headers: &HeaderMap) -> Response {
+    let kind = format!("text/plain; version=0.0.4; charset=utf-8; escaping={}", escaping(headers));
+    match prometheus::TextEncoder::new().encode_to_string(families) {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// The escaping of names that is asked for. None of ours needs any.
+fn escaping(headers: &HeaderMap) -> &'static str {
+    const KNOWN: [&str; 4] = ["allow-utf-8", "dots", "underscores", "values"];
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = accepted.split(',').find(|one| one.trim().starts_with("text/plain")).unwrap_or_default();
+    let asked = text.split(';').find_map(|parameter| parameter.trim().strip_prefix("escaping="));
+    KNOWN.into_iter().find(|known| asked == Some(known)).unwrap_or("underscores")
 }
 
 /// Counts every request by its route.

@@ -17,6 +17,7 @@ use super::query_params::{Times, compares, instant_times, options, range_times};
 use super::stats::{self, Wanted};
 use super::work::{self, Origin};
 use super::{ApiError, Params, cost, explain, format};
+use crate::active_queries::Running;
 use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
@@ -37,6 +38,7 @@ struct Work {
     queued: Duration,
     /// Compare the cost with the estimate.
     compares: bool,
+    running: Running,
     _held: (OwnedSemaphorePermit, RunningQuery),
 }
 
@@ -71,7 +73,9 @@ impl Work {
         if answer.as_ref().is_err_and(Error::is_memory_contention) {
             answer = self.in_turn(begun, &attempt).unwrap_or(answer);
         }
-        self.app.metrics.observe_query(begun.elapsed());
+        let took = begun.elapsed();
+        self.app.metrics.observe_query(took);
+        self.remember(&answer, took);
         if counts {
             let cost = cost.lock();
             self.app.metrics.observe_cost(&cost, answer.as_ref().err());
@@ -145,6 +149,15 @@ impl Work {
         }
     }
 
+    /// For the list of those that ask for the most. What does not parse asks for nothing.
+    fn remember(&self, answer: &Result<Response, Error>, took: Duration) {
+        if !matches!(answer, Err(Error::Parse(_))) {
+            let range_ms = self.times.end.saturating_since(self.times.start).unsigned_abs();
+            let (range, peak) = (Duration::from_millis(range_ms), self.running.progress().peak_samples());
+            self.app.top_queries.record(self.params.get("query"), range, took, peak);
+        }
+    }
+
     fn log(&self, error: Option<&Error>, stats: &str) {
         // What does not parse does not run.
         if !matches!(error, Some(Error::Parse(_))) && self.app.query_log.is_open() {
@@ -172,9 +185,12 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;
-    let version = origin.version;
-    let queued = came.elapsed();
-    let work = Work { app, params, origin, times, options, queued, compares, _held: (slot, running) };
+    let (version, queued) = (origin.version, came.elapsed());
+    let client = origin.client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
+    let when = (times.start, times.end, times.step_ms);
+    let active = app.active_queries.begin(params.get("query"), when, (client, origin.path.clone()), &mut options);
+    let held = (slot, running);
+    let work = Work { app, params, origin, times, options, queued, compares, running: active, _held: held };
     execute(version, || work.run()).await?.map_err(told)
 }
 

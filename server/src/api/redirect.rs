@@ -28,14 +28,19 @@ pub(crate) async fn redirect(
     let prefix = app.settings.route_prefix.trim_end_matches('/');
     let Some((status, path)) = meant(prefix, request.method(), uri.path()) else { return next.run(request).await };
     let place = uri.query().map_or(path.clone(), |query| format!("{path}?{query}"));
-    // The path is the client's, and stands in an HTML page.
+    match *request.method() {
+        Method::GET => to(status, place),
+        _ => (status, [(header::LOCATION, place)]).into_response(),
+    }
+}
+
+/// The answer to a GET of what lies elsewhere.
+pub(super) fn to(status: StatusCode, place: String) -> Response {
+    // The place may be the client's, and stands in an HTML page.
     let shown = place.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
     let text = format!("<a href=\"{shown}\">{}</a>.\n\n", status.canonical_reason().unwrap_or_default());
-    let location = [(header::LOCATION, place)];
-    match *request.method() {
-        Method::GET => (status, location, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
-        _ => (status, location).into_response(),
-    }
+    let headers = [(header::LOCATION, place), (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned())];
+    (status, headers, text).into_response()
 }
 
 /// True if two hexadecimal digits follow each `%`.

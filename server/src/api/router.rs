@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get, post};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, any};
 use http::StatusCode;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
+use super::methods::{changes, get, get_post, health, life};
 use super::{
-    admin, cors, cost, exemplars, explain_targets, federate, lifecycle, metadata, page, query, redirect, rules,
-    rules_backfill, rules_replay, search, series, status, targets,
+    admin, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, notifications, openapi, page, query,
+    readiness, redirect, rules, rules_backfill, rules_replay, running_queries, search, self_metrics, series, status,
+    targets, tsdb_status,
 };
 use crate::app::App;
 
@@ -27,9 +30,9 @@ fn of_cost(app: &App) -> Router<Arc<App>> {
     Router::new().route("/query_cost", get_post(cost::instant)).route("/query_range_cost", range)
 }
 
-/// All routes, below the route prefix.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let v1 = of_cost(&app)
+/// The routes below `/api/v1`. Each is described in `openapi/endpoints.rs`.
+fn v1(app: &Arc<App>) -> Router<Arc<App>> {
+    let compressed = of_cost(app)
         .route("/query", get_post(query::instant))
         .route("/query_range", get_post(query::range))
         .route("/format_query", get_post(query::format_query))
@@ -46,12 +49,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/explain", get_post(explain_targets::explain))
         .route("/targets/metadata", get(metadata::targets_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
+        .route("/scrape_pools/config", get(targets::scrape_pool_config))
         .route("/status/config", get(status::config))
         .route("/status/flags", get(status::flags))
         .route("/status/buildinfo", get(status::buildinfo))
         .route("/status/runtimeinfo", get(status::runtimeinfo))
-        .route("/status/tsdb", get(status::tsdb))
-        .route("/status/walreplay", get(status::walreplay))
+        .route("/status/tsdb", get(tsdb_status::tsdb))
+        .route("/status/tsdb/blocks", get(tsdb_status::blocks))
+        .route("/status/self_metrics", get(self_metrics::self_metrics))
+        .route("/status/active_queries", get(running_queries::active))
+        .route("/status/active_queries/cancel", changes(running_queries::cancel))
+        .route("/status/top_queries", get(running_queries::top))
+        .route("/features", get(features::features))
+        .route("/openapi.yaml", get(openapi::document))
         .route("/admin/tsdb/delete_series", changes(admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", changes(admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", changes(admin::snapshot))
@@ -61,73 +71,61 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/rules", get(rules::rules))
         .route("/rules/replay", get_post(rules_replay::replay))
         .route("/query_exemplars", get_post(exemplars::query))
-        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CompressionLayer::new())
+        .layer(axum::middleware::from_fn(cors::vary))
+        .layer(from_fn_with_state(Arc::clone(app), readiness::unless_stopping));
+    Router::new()
+        // Answered whatever state the server is in.
+        .route("/status/walreplay", get(status::walreplay))
+        .route("/notifications", get(notifications::notifications))
+        .route("/notifications/live", get(notifications::live))
+        .merge(compressed)
         // Whatever the path, OPTIONS is answered.
         .route("/{*path}", any(not_found))
-        .layer(CompressionLayer::new())
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
+        .layer(from_fn_with_state(Arc::clone(app), cors::cors))
+}
+
+/// All routes, below the route prefix.
+pub(crate) fn router(app: Arc<App>) -> Router {
     // `/api/v1/` itself is not matched by the nested router and gets the headers by its own layer.
-    let cors = axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors);
+    let cors = from_fn_with_state(Arc::clone(&app), cors::cors);
     let inner = Router::new()
-        .nest("/api/v1", v1)
+        .nest("/api/v1", v1(&app))
         .route("/api/v1/", any(not_found).layer(cors))
-        .route("/", get(page::page))
+        .route("/", get(page::home))
         .route("/query", get(page::page))
-        .route("/graph", get(page::page))
+        .route("/graph", get(page::graph))
         .route("/targets", get(page::page))
+        .route("/consoles/{*path}", get(page::consoles))
         .route("/metrics", get(lifecycle::metrics).layer(CompressionLayer::new()))
         .route("/federate", federation())
         .route("/version", get(lifecycle::version))
-        .route("/-/healthy", get(lifecycle::healthy))
-        .route("/-/ready", get(lifecycle::ready))
-        .route("/-/reload", any(lifecycle::reload))
-        .route("/-/quit", any(lifecycle::quit))
-        .method_not_allowed_fallback(method_not_allowed)
+        .route("/-/healthy", health(lifecycle::healthy))
+        .route("/-/ready", health(lifecycle::ready))
+        .route("/-/reload", life(lifecycle::reload))
+        .route("/-/quit", life(lifecycle::quit))
         .fallback(not_found)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), lifecycle::observe))
+        .layer(from_fn_with_state(Arc::clone(&app), lifecycle::observe))
         // A second bound for handlers that read bodies by themselves.
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
     let prefix = app.settings.route_prefix.clone();
     let router = if prefix == "/" {
         inner
     } else {
-        let home = prefix.clone();
         Router::new()
-            .route("/", get(|| async move { Redirect::to(&home) }))
-            .route(&format!("{prefix}/"), get(page::page))
+            .route("/", get(page::prefix))
+            .route(&format!("{prefix}/"), get(page::home))
             .nest(&prefix, inner)
             .fallback(not_found)
     };
     // Outermost: it changes paths before they are matched.
-    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
+    router.layer(from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
 }
 
-fn federation() -> axum::routing::MethodRouter<Arc<App>> {
+fn federation() -> MethodRouter<Arc<App>> {
     // Pages of many megabytes whose lines are much alike: compressing them well would cost more than reading and writing them.
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
-    get(federate::federate).head(method_not_allowed).layer(compression)
-}
-
-fn get_post<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
-where
-    H: axum::handler::Handler<T, Arc<App>> + Clone,
-    T: 'static,
-{
-    // HEAD is not asked for by anyone, and upstream refuses it.
-    get(handler.clone()).post(handler).head(method_not_allowed)
-}
-
-/// A handler that changes the store: POST and PUT only.
-fn changes<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
-where
-    H: axum::handler::Handler<T, Arc<App>> + Clone,
-    T: 'static,
-{
-    post(handler.clone()).put(handler).fallback(admin::not_allowed)
-}
-
-async fn method_not_allowed() -> impl IntoResponse {
-    (StatusCode::METHOD_NOT_ALLOWED, [("x-content-type-options", "nosniff")], "Method Not Allowed\n")
+    get(federate::federate).layer(compression)
 }
 
 async fn not_found() -> impl IntoResponse {

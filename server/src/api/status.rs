@@ -1,5 +1,4 @@
-//! `/api/v1/status/*`: what runs here and how; and the endpoints of parts that are not built yet, which Grafana asks for
-//! all the same and which are truly empty: there are no rules or alerts.
+//! `/api/v1/status/*`: what runs here and how.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +8,7 @@ use axum::response::Response;
 use model::Timestamp;
 use serde::Serialize;
 
-use super::executor::in_place;
-use super::{ApiError, Params, format};
+use super::format;
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::settings::Retention;
@@ -121,108 +119,6 @@ pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
         godebug: "",
         storage_retention: Retention::in_force(&app.config()).to_string(),
     })
-}
-
-/// `/api/v1/status/tsdb`
-pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let limit = match params.get("limit") {
-        "" => 10,
-        text => match text.parse::<usize>() {
-            Ok(0) | Err(_) => return Err(ApiError::bad_data("limit must be a positive number")),
-            Ok(n) if n > 10_000 => return Err(ApiError::bad_data("limit must not exceed 10000")),
-            Ok(n) => n,
-        },
-    };
-    // Reads the index of the store, which blocks.
-    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.quarantine_records()));
-    let (stats, damage) = in_place(work)??;
-    let counts = |counts: &[storage::Count]| -> Vec<CountJson> {
-        counts.iter().map(|count| CountJson { name: count.name.clone(), value: count.value }).collect()
-    };
-    Ok(format::success_of(&TsdbJson {
-        head_stats: HeadJson {
-            num_series: stats.series,
-            num_label_pairs: stats.label_pairs,
-            // There is no head block; what upstream's page shows of it is that of the whole store.
-            chunk_count: 0,
-            min_time: stats.min_time.unwrap_or_default().0,
-            max_time: stats.max_time.unwrap_or_default().0,
-        },
-        series_count_by_metric_name: counts(&stats.series_by_metric_name),
-        label_value_count_by_label_name: counts(&stats.values_by_label_name),
-        memory_in_bytes_by_label_name: counts(&stats.bytes_by_label_name),
-        series_count_by_label_value_pair: counts(&stats.series_by_label_pair),
-        storage: StorageJson {
-            page_samples: stats.page_samples,
-            page_bytes: stats.page_bytes,
-            row_bytes: stats.row_bytes,
-            index_bytes: stats.index_bytes,
-            damage: damage.iter().map(DamageJson::new).collect(),
-        },
-    }))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TsdbJson<'a> {
-    head_stats: HeadJson,
-    series_count_by_metric_name: Vec<CountJson>,
-    label_value_count_by_label_name: Vec<CountJson>,
-    memory_in_bytes_by_label_name: Vec<CountJson>,
-    series_count_by_label_value_pair: Vec<CountJson>,
-    /// Ours: what lies where, how much of it, and what cannot be read.
-    storage: StorageJson<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HeadJson {
-    num_series: u64,
-    num_label_pairs: u64,
-    chunk_count: u64,
-    min_time: i64,
-    max_time: i64,
-}
-
-#[derive(Serialize)]
-struct CountJson {
-    name: String,
-    value: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StorageJson<'a> {
-    page_samples: u64,
-    page_bytes: u64,
-    row_bytes: u64,
-    index_bytes: u64,
-    damage: Vec<DamageJson<'a>>,
-}
-
-/// What cannot be read: where it lay, when it was scraped, whose it was.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DamageJson<'a> {
-    place: &'a str,
-    family: &'a str,
-    min_time: i64,
-    max_time: i64,
-    metrics: &'a [String],
-    error: &'a str,
-}
-
-impl<'a> DamageJson<'a> {
-    fn new(damage: &'a storage::QuarantineRecord) -> Self {
-        Self {
-            place: &damage.place,
-            family: &damage.family,
-            min_time: damage.from.0,
-            max_time: damage.to.0,
-            metrics: &damage.metrics,
-            error: &damage.what,
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -1,10 +1,11 @@
-//! `/api/v1/targets`, `/api/v1/scrape_pools`: active and dropped targets.
+//! `/api/v1/targets`, `/api/v1/scrape_pools`: active and dropped targets, and the configuration of their jobs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use config::{Config, ScrapeConfig};
 use model::duration::format_duration_ms;
 use scraper::ActiveTarget;
 use serde::Serialize;
@@ -116,6 +117,32 @@ struct DroppedJson<'a> {
 pub(crate) async fn scrape_pools(State(app): State<Arc<App>>) -> Response {
     let pools = app.scraper.status().await;
     format::success_of(&ScrapePoolsJson { scrape_pools: pools.keys().collect() })
+}
+
+/// `/api/v1/scrape_pools/config`: the configuration of one job, secrets as `<secret>`.
+pub(crate) async fn scrape_pool_config(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let job = job(&app.config(), pool(&params)?)?;
+    Ok(format::success_of(&ConfigJson { yaml: Config::job_yaml(&job) }))
+}
+
+/// The scrape pool that a request names.
+pub(super) fn pool(params: &Params) -> Result<&str, ApiError> {
+    match params.get("scrapePool") {
+        "" => Err(ApiError::bad_data("no scrapePool parameter provided")),
+        pool => Ok(pool),
+    }
+}
+
+/// The job of a scrape pool.
+pub(super) fn job(config: &Config, pool: &str) -> Result<Arc<ScrapeConfig>, ApiError> {
+    let found = config.scrape_configs.iter().find(|job| job.job_name == pool).map(Arc::clone);
+    let fault = || ApiError::bad_data(format!("error retrieving scrape config: scrape pool {pool:?} not found"));
+    found.ok_or_else(fault)
+}
+
+#[derive(Serialize)]
+struct ConfigJson {
+    yaml: String,
 }
 
 #[derive(Serialize)]

@@ -9,50 +9,58 @@ use futures::future::{self, BoxFuture};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-use crate::api;
+use crate::api::{self, Begun};
 use crate::app::App;
 use crate::component::{Change, Component};
+use crate::notifications::STARTING;
 use crate::serve::{HttpServer, Limits, Web};
-use crate::settings::long_query_memory;
+use crate::settings::{Settings, long_query_memory};
 
 /// How long responses in progress may take once the server shuts down.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Listens, and answers as a server that starts does.
+pub(crate) fn serve_starting(
+    settings: &Settings,
+    begun: &Begun,
+    web: Arc<Web>,
+    listeners: Vec<TcpListener>,
+) -> HttpServer {
+    let limits = Limits {
+        requests: settings.max_connections,
+        read_timeout: settings.read_timeout,
+        long_queries: long_query_memory(),
+    };
+    let prefix = &settings.route_prefix;
+    let scheme = if web.current().tls.is_some() { "https" } else { "http" };
+    let router = api::starting(begun.clone(), prefix);
+    let mut server = HttpServer::new(router, prefix, limits, web, begun.stop.0.clone());
+    for listener in listeners {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "Start listening for connections");
+            tracing::info!("Open {scheme}://localhost:{}{prefix}", address.port());
+        }
+        server.listen(listener);
+    }
+    server
+}
+
 pub(super) struct Http {
     app: Arc<App>,
-    web: Arc<Web>,
-    /// Bound already, so that an address in use keeps the server from starting.
-    listeners: Mutex<Vec<TcpListener>>,
     server: Mutex<Option<HttpServer>>,
 }
 
 impl Http {
-    pub(super) fn new(app: Arc<App>, web: Arc<Web>, listeners: Vec<TcpListener>) -> Self {
-        let limits = Limits {
-            requests: app.settings.max_connections,
-            read_timeout: app.settings.read_timeout,
-            long_queries: long_query_memory(),
-        };
-        let router = api::router(Arc::clone(&app));
-        let server = HttpServer::new(router, &app.settings.route_prefix, limits, Arc::clone(&web), app.stop.clone());
-        Self { app, web, listeners: Mutex::new(listeners), server: Mutex::new(Some(server)) }
+    pub(super) fn new(app: Arc<App>, server: HttpServer) -> Self {
+        Self { app, server: Mutex::new(Some(server)) }
     }
 
-    fn listen(&self) {
-        let scheme = if self.web.current().tls.is_some() { "https" } else { "http" };
-        let prefix = &self.app.settings.route_prefix;
-        let listeners = std::mem::take(&mut *self.listeners.lock());
-        let mut server = self.server.lock();
-        for listener in listeners {
-            if let Ok(address) = listener.local_addr() {
-                tracing::info!(%address, "Start listening for connections");
-                tracing::info!("Open {scheme}://localhost:{}{prefix}", address.port());
-            }
-            if let Some(server) = &mut *server {
-                server.listen(listener);
-            }
+    fn begin(&self) {
+        if let Some(server) = &*self.server.lock() {
+            server.route_by(api::router(Arc::clone(&self.app)));
         }
         self.app.metrics.ready.set(1.0);
+        self.app.notifications.take_back(STARTING);
         tracing::info!("Server is ready to receive web requests.");
     }
 }
@@ -68,7 +76,7 @@ impl Component for Http {
     }
 
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        self.listen();
+        self.begin();
         Box::pin(future::pending())
     }
 

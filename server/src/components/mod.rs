@@ -12,13 +12,13 @@ mod storage;
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::component::Component;
 use crate::logging::LogLevel;
-use crate::serve::Web;
+use crate::serve::HttpServer;
 
+pub(crate) use http::serve_starting;
 pub(crate) use objects::{follow_objects, kubelet_service};
 pub(crate) use rules::build_rules;
 
@@ -27,12 +27,7 @@ pub(crate) use rules::build_rules;
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) fn all(
-    app: &Arc<App>,
-    level: LogLevel,
-    web: Arc<Web>,
-    listeners: Vec<TcpListener>,
-) -> Result<Vec<Arc<dyn Component>>> {
+pub(crate) fn all(app: &Arc<App>, level: LogLevel, server: HttpServer) -> Result<Vec<Arc<dyn Component>>> {
     Ok(vec![
         // First: it reads the clock before anything is scraped or dropped.
         Arc::new(storage::Storage::new(Arc::clone(app))?),
@@ -43,7 +38,7 @@ pub(crate) fn all(
         Arc::new(rules::Rules(Arc::clone(app))),
         Arc::new(discovery::Discovery(Arc::clone(app))),
         Arc::new(objects::Objects(Arc::clone(app))),
-        Arc::new(http::Http::new(Arc::clone(app), web, listeners)),
+        Arc::new(http::Http::new(Arc::clone(app), server)),
     ])
 }
 

@@ -66,10 +66,14 @@ impl Component for Storage {
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
-        let db = Arc::clone(&self.app.db);
-        Box::pin(async move {
-            Ok(tokio::task::spawn_blocking(move || db.close()).await.context("cannot close the database")??)
-        })
+        let app = Arc::clone(&self.app);
+        let close = move || {
+            app.db.close()?;
+            // Last of all: an end without this is none in order.
+            app.mark.remove();
+            Ok::<_, storage::Error>(())
+        };
+        Box::pin(async move { Ok(tokio::task::spawn_blocking(close).await.context("cannot close the database")??) })
     }
 }
 

@@ -81,6 +81,8 @@ flags! {
         web_enable_lifecycle: bool = ("web.enable-lifecycle", "false");
         /// Allow deletions and snapshots by HTTP.
         web_enable_admin_api: bool = ("web.enable-admin-api", "false");
+        /// Most clients that listen to notifications at once.
+        web_max_notifications_subscribers: usize = ("web.max-notifications-subscribers", "16");
         /// Title of the web pages.
         web_page_title: String = ("web.page-title", "Prometheus Time Series Collection and Processing Server");
         /// Regular expression, anchored: origins that browsers may query from.
@@ -157,7 +159,6 @@ flags! {
         "auto-gomemlimit": bool = "true", "Go only.";
         "auto-gomemlimit.ratio": String = "0.9", "Go only.";
         "auto-gomemlimit.refresh-interval": Duration = "0s", "Go only.";
-        "web.max-notifications-subscribers": usize = "16", "Most listeners to notifications.";
         "web.user-assets": String = "", "Folder of files under /user.";
         "web.enable-remote-write-receiver": bool = "false", "Take remote write requests.";
         "web.remote-write-receiver.accepted-protobuf-messages": String = "prometheus.WriteRequest,io.prometheus.write.v2.Request", "Which remote write messages to take.";

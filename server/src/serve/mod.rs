@@ -1,6 +1,6 @@
 //! The HTTP server below the routes: accepts connections, speaks TLS, bounds what clients may hold, ends.
 //!
-//! A request passes, in this order: its deadline, a place (health checks need none), the rate limit, the password, the routes.
+//! A request passes, in this order: its deadline, a place (some need none), the rate limit, the password, the routes.
 
 mod body;
 mod client_certificates;
@@ -25,6 +25,7 @@ use http::{Request, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::RwLock;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -49,13 +50,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The headers of a request over HTTP/2, its URL among them. There the library bounds URLs to 64 KiB.
 const HTTP2_HEAD_MAX: u32 = 128 << 10;
 
-/// Paths, below the route prefix, that are answered however busy the server is.
-const HEALTH: [&str; 2] = ["/-/healthy", "/-/ready"];
+/// Paths, below the route prefix, that are answered however busy the server is: health checks, and what bounds its listeners by
+/// itself, who would otherwise keep places for hours.
+const WITHOUT_PLACE: [&str; 3] = ["/-/healthy", "/-/ready", "/api/v1/notifications/live"];
 
 /// What all connections share.
 #[derive(Debug)]
 struct Shared {
-    router: Router,
+    /// Another one as long as the server starts.
+    router: RwLock<Router>,
     connections: Arc<Connections>,
     web: Arc<Web>,
     /// Without the slash at its end.
@@ -75,10 +78,16 @@ impl HttpServer {
     pub(crate) fn new(router: Router, prefix: &str, limits: Limits, web: Arc<Web>, stop: CancellationToken) -> Self {
         let connections = Arc::new(Connections::new(limits));
         let prefix = prefix.trim_end_matches('/').to_owned();
+        let router = RwLock::new(router);
         let shared = Arc::new(Shared { router, connections, web, prefix, stop });
         let mut listeners = JoinSet::new();
         listeners.spawn(sweep(Arc::clone(&shared)));
         Self { shared, listeners }
+    }
+
+    /// Answers by other routes from now on.
+    pub(crate) fn route_by(&self, router: Router) {
+        *self.shared.router.write() = router;
     }
 
     /// Accepts connections of one more socket.
@@ -225,9 +234,9 @@ where
     let mut request = Request::from_parts(parts, body::arriving(body, shared.connections.read_timeout(), &shared.stop));
     request.extensions_mut().insert(ConnectInfo(client));
     let path = request.uri().path();
-    let is_health = path.strip_prefix(&shared.prefix).is_some_and(|path| HEALTH.contains(&path));
-    let place = if is_health { None } else { shared.connections.place().await };
-    if place.is_none() && !is_health {
+    let is_free = path.strip_prefix(&shared.prefix).is_some_and(|path| WITHOUT_PLACE.contains(&path));
+    let place = if is_free { None } else { shared.connections.place().await };
+    if place.is_none() && !is_free {
         let wait = [(header::RETRY_AFTER, "1"), (header::CONNECTION, "close")];
         let text = "too many requests at once (--web.max-connections), and as many wait already\n";
         return (StatusCode::SERVICE_UNAVAILABLE, wait, text).into_response();
@@ -239,10 +248,10 @@ where
     } else if !shared.web.takes_request() {
         (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
     } else if loaded.config.users.is_empty() {
-        route(&shared.router, request).await
+        route(shared, request).await
     } else {
         match shared.web.passwords.admits(&loaded.config, request.headers()).await {
-            Ok(true) => route(&shared.router, request).await,
+            Ok(true) => route(shared, request).await,
             Ok(false) => {
                 let basic = [(header::WWW_AUTHENTICATE, "Basic")];
                 (StatusCode::UNAUTHORIZED, basic, "Unauthorized\n").into_response()
@@ -256,7 +265,8 @@ where
     response.map(|body| Body::new(body::Leaving::new(body, (busy, place))))
 }
 
-async fn route(router: &Router, request: Request<Body>) -> Response {
+async fn route(shared: &Shared, request: Request<Body>) -> Response {
     use tower::ServiceExt as _;
-    router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+    let router = shared.router.read().clone();
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }

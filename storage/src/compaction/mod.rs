@@ -52,8 +52,8 @@ mod tests {
     use model::{Appender, Labels, Lateness, Row, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
 
     use super::*;
-    use crate::Options;
     use crate::db::Db;
+    use crate::{Options, PartitionStats};
 
     #[test]
     fn an_append_that_waits_goes_first_and_the_round_goes_on_after_it() {
@@ -94,5 +94,9 @@ mod tests {
             assert_eq!(appending.unwrap().join().unwrap(), 100);
         });
         assert_eq!(db.stats(0).unwrap().page_samples, 103);
+        let of = |p: &PartitionStats| (p.start.0, p.end.0, p.level, p.samples);
+        let stored: Vec<_> = db.partitions().unwrap().iter().filter(|p| p.level > 0).map(of).collect();
+        // What was appended late lies in a partition of its own.
+        assert_eq!(stored, [(0, 1000, 1, Some(3)), (0, 8000, 2, Some(100))]);
     }
 }

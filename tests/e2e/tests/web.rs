@@ -213,7 +213,8 @@ fn passwords_and_tls() {
         assert_eq!(eventually("an answer", || http.get(path)), (401, "Unauthorized\n".to_owned()), "{path}");
     }
     let ann = Http::basic(format!("https://{address}"), &certificate.pem(), ("ann", "sesame"));
-    assert_eq!(ann.query("1").unwrap()[1], "1");
+    // It listens before it is ready, and asks for passwords from the beginning.
+    assert_eq!(eventually("weft is ready", || ann.query("1"))[1], "1");
     let (_, headers, _) = ann.page("/-/healthy", &Default::default()).unwrap();
     assert_eq!(headers["x-frame-options"], "deny");
     let wrong = Http::basic(format!("https://{address}"), &certificate.pem(), ("ann", "open"));

@@ -15,6 +15,8 @@ pub enum Answer {
     Raw(Vec<u8>),
     /// A head, then this again and again until the other side gives up.
     Endless(Vec<u8>),
+    /// Nothing, until the other side gives up.
+    Silence,
 }
 
 /// A server on a free loopback port; ends when dropped.
@@ -95,6 +97,10 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
             }
             Answer::Raw(bytes) => {
                 stream.write_all(&bytes).ok();
+                return;
+            }
+            Answer::Silence => {
+                while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
                 return;
             }
             Answer::Endless(chunk) => {

@@ -43,14 +43,14 @@ pub(super) fn blocks(db: &Db) -> Result<Vec<Block>, Stop> {
 }
 
 fn block(db: &Db, one: &PartitionStats) -> Result<Block, Stop> {
-    let kind = if one.flushed { "" } else { "-rows" };
+    let kind = if one.level > 0 { "" } else { "-rows" };
     let mut block = Block {
         id: format!("{}-{}{kind}", one.start.0, one.end.0),
         start: one.start,
         end: one.end,
         samples: one.samples.unwrap_or(0),
         series: one.series,
-        chunks: if one.flushed { one.series } else { 0 },
+        chunks: if one.level > 0 { one.series } else { 0 },
         bytes: one.bytes,
     };
     if one.samples.is_none() {

@@ -26,6 +26,7 @@ use self::report::Report;
 use self::rule::RulesReport;
 use super::executor::in_place;
 use super::format::{self, LabelSet};
+use super::targets::{job, pool};
 use super::{ApiError, Params};
 use crate::app::App;
 
@@ -64,10 +65,7 @@ pub(crate) async fn explain(
 
 /// `/api/v1/targets/relabel_steps`: the labels of a target after each rule of its job.
 pub(crate) async fn relabel_steps(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let pool = params.get("scrapePool");
-    if pool.is_empty() {
-        return Err(ApiError::bad_data("no scrapePool parameter provided"));
-    }
+    let pool = pool(&params)?;
     let text = params.get("labels");
     if text.is_empty() {
         return Err(ApiError::bad_data("no labels parameter provided"));
@@ -78,9 +76,7 @@ pub(crate) async fn relabel_steps(State(app): State<Arc<App>>, params: Params) -
         false => ApiError::bad_data(format!("error parsing labels: {error}")),
     })?;
     let config = app.config();
-    let job = config.scrape_configs.iter().find(|job| job.job_name == pool);
-    let job = job
-        .ok_or_else(|| ApiError::bad_data(format!("error retrieving scrape config: scrape pool {pool:?} not found")))?;
+    let job = job(&config, pool)?;
     let labels = Labels::from_pairs(pairs);
     let followed = scraper::relabel_steps(&labels, &job.relabel_configs);
     let steps = job.relabel_configs.iter().enumerate().map(|(i, rule)| {

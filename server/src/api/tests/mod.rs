@@ -10,7 +10,9 @@ mod federate;
 mod known;
 mod paths;
 mod rule_history;
+mod running_queries;
 mod search;
+mod status;
 
 use std::sync::Arc;
 
@@ -64,7 +66,7 @@ fn app(folder: &std::path::Path) -> Arc<App> {
     app_with(folder, &[])
 }
 
-fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
+pub(super) fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let path = format!("--storage.tsdb.path={}", folder.display());
     let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];

@@ -29,9 +29,13 @@ async fn unclean_paths_are_redirected() {
         ("POST", "//prom/api/v1//query", 307, "/prom/api/v1/query"),
         ("OPTIONS", "/prom/api//v1/query", 307, "/prom/api/v1/query"),
         ("GET", "/prom/metrics/", 301, "/prom/metrics"),
-        ("GET", "/prom/", 200, ""),
-        ("GET", "/prom", 200, ""),
-        ("GET", "/", 303, "/prom"),
+        ("GET", "/prom/", 302, "/prom/query"),
+        ("GET", "/prom", 302, "/prom/query"),
+        ("GET", "/", 302, "/prom"),
+        ("GET", "/prom/query", 200, ""),
+        ("GET", "/prom/graph?g0.expr=up&g0.tab=1", 302, "/prom/query?g0.expr=up&g0.tab=1"),
+        ("GET", "/prom/graph", 302, "/prom/query?"),
+        ("GET", "/prom/consoles/node.html", 404, ""),
         ("GET", "/prom/-/ready", 200, ""),
         ("GET", "/-/ready", 404, ""),
         ("GET", "/prom/api/v1/nonesuch", 404, ""),
@@ -97,6 +101,57 @@ async fn metrics_are_compressed_when_asked() {
     {
         let (status, headers) = head(&app, "GET", "/metrics", &[("accept-encoding", accepted)]).await;
         assert_eq!((status, value(&headers, "content-encoding")), (200, encoding), "{accepted:?}");
-        assert_eq!(value(&headers, "content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        let expected = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+        assert_eq!(value(&headers, "content-type"), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_escaping_that_is_asked_for_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    for (accept, escaping) in [
+        ("text/plain;version=0.0.4;escaping=allow-utf-8;q=0.5,*/*;q=0.1", "allow-utf-8"),
+        ("application/openmetrics-text;version=1.0.0;escaping=dots,text/plain;version=0.0.4", "underscores"),
+        ("text/plain;escaping=nonesuch", "underscores"),
+        ("", "underscores"),
+    ] {
+        let (_, headers) = head(&app, "GET", "/metrics", &[("accept", accept)]).await;
+        let expected = format!("text/plain; version=0.0.4; charset=utf-8; escaping={escaping}");
+        assert_eq!(value(&headers, "content-type"), expected, "{accept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_are_answered_as_of_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app_with(&folder.path().join("data"), &["--web.enable-lifecycle"]);
+    let (get, life) = ("GET, OPTIONS", "GET, OPTIONS, POST, PUT");
+    for (method, path, status, allow) in [
+        ("HEAD", "/-/healthy", 200, ""),
+        ("HEAD", "/-/ready", 200, ""),
+        ("POST", "/-/ready", 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/-/ready", 200, "GET, HEAD, OPTIONS"),
+        ("HEAD", "/metrics", 405, get),
+        ("HEAD", "/version", 405, get),
+        ("HEAD", "/query", 405, get),
+        ("HEAD", "/", 405, get),
+        ("POST", "/graph", 405, get),
+        ("OPTIONS", "/metrics", 200, get),
+        ("OPTIONS", "/targets", 200, get),
+        ("OPTIONS", "/nonesuch", 404, ""),
+        ("GET", "/-/quit", 405, ""),
+        ("HEAD", "/-/quit", 405, life),
+        ("DELETE", "/-/reload", 405, life),
+        ("OPTIONS", "/-/reload", 200, life),
+        ("HEAD", "/api/v1/query", 405, "GET, OPTIONS, POST"),
+        ("HEAD", "/api/v1/targets", 405, get),
+        ("POST", "/api/v1/targets", 405, get),
+        ("GET", "/api/v1/admin/tsdb/snapshot", 405, "OPTIONS, POST, PUT"),
+        ("OPTIONS", "/api/v1/admin/tsdb/snapshot", 204, ""),
+        ("DELETE", "/api/v1/nonesuch", 404, ""),
+    ] {
+        let (got, headers) = head(&app, method, path, &[]).await;
+        assert_eq!((got, value(&headers, "allow")), (status, allow), "{method} {path}");
     }
 }

@@ -1,0 +1,56 @@
+//! What a real server said of the targets that it scraped and the rules that it evaluated
+//! (`conformance/httpapi/golden/live.json`), and what Weft says of the same targets and rules when it is started as the
+//! recording's note tells. Compared as data; `<...>` stands for what no two servers say alike.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test: a failed step is its message"
+)]
+
+mod compare;
+mod known;
+mod world;
+
+use serde_json::Value;
+
+use compare::{Answer, differences};
+use known::{KNOWN, NOT_SERVED};
+use world::World;
+
+/// Of one exchange no more differences than these are shown.
+const SHOWN_MAX: usize = 6;
+/// From this exchange on the configuration has a field that nobody knows.
+const BROKEN: &str = "reload with broken config";
+
+#[test]
+fn answers_as_the_recorded_server() {
+    let Some(recorded) = kit::conformance_json("httpapi/golden/live.json") else { return };
+    let Some(world) = World::start() else { return };
+    let mut seen = vec![false; KNOWN.len()];
+    let (mut found, mut n_alike) = (Vec::new(), 0);
+    for case in recorded["cases"].as_array().unwrap() {
+        let case: Value = serde_json::from_str(&world.here(&case.to_string())).unwrap();
+        let name = case["name"].as_str().unwrap();
+        if name == BROKEN {
+            world.add_unknown_field();
+        }
+        let ours = world.ask(&case["request"]);
+        if ours.status == 404 && NOT_SERVED.iter().any(|path| case["request"]["path"] == *path) {
+            continue;
+        }
+        let mut all = differences(name, &Answer::recorded(&case["response"]), &ours);
+        all.retain(|(place, _)| {
+            let known = KNOWN.iter().position(|known| known.case == name && known.place == place);
+            known.into_iter().for_each(|known| seen[known] = true);
+            known.is_none()
+        });
+        n_alike += usize::from(all.is_empty());
+        found.extend(all.into_iter().take(SHOWN_MAX).map(|(place, text)| format!("{name}: {place}: {text}")));
+    }
+    let same = KNOWN.iter().zip(seen).filter(|(_, seen)| !seen);
+    found.extend(same.map(|(known, _)| format!("{}: {} is the same now: {}", known.case, known.place, known.why)));
+    assert!(found.is_empty(), "{n_alike} alike, {} differences:\n{}", found.len(), found.join("\n"));
+    assert!(n_alike > 65, "only {n_alike} exchanges were compared");
+}
