@@ -9,7 +9,7 @@
 //!   and memory; no consumer sees a change that trimming hides; credentials never stand in an error or log.
 //! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
 //!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!`
-//!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `decode` what is answered,
+//!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `reviews` tokens and the rights of others · `decode` what is answered,
 //!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
 //!   following the server · `turns` how many named objects are watched at once · `watches` the watches that run, shared · `metrics` what is counted.
 //! - **Tests**: at the foot of each file; `tests/watches.rs` runs an API server of a few lines, `tests/faults.rs` one that answers
@@ -25,6 +25,7 @@ mod fault;
 mod metrics;
 mod object;
 mod requests;
+mod reviews;
 mod scope;
 mod status;
 mod turns;
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use events::{EventObject, EventWriter};
 pub use object::{Key, Kind, Namespace, ObjectMeta, TrimmedMeta, controller, name, namespace, trim_metadata};
 pub use requests::Limits;
+pub use reviews::{Action, Reviews, User};
 pub use scope::{Scope, own_namespace};
 pub use status::{StatusOf, StatusWriter, Written};
 pub use watches::{Watch, Watches};

@@ -1,11 +1,12 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use config::Config;
+use kube_watch::ApiServer;
 use parking_lot::RwLock;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +20,7 @@ use crate::app::{App, Ask, Reload, What, load};
 use crate::component::Component;
 use crate::container::Container;
 use crate::default_config::NODE_EXPORTER;
-use crate::flags::{Flags, ms};
+use crate::flags::{Flags, Tenancy, ms};
 use crate::last_run::{End, LastRun, Mark};
 use crate::listen::bind;
 use crate::logging::{self, LogLevel};
@@ -27,7 +28,7 @@ use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
 use crate::self_metrics::ServerMetrics;
-use crate::serve::Web;
+use crate::serve::{Tokens, Web};
 use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
 use crate::top_queries::TopQueries;
 use crate::{components, node_exporter, version};
@@ -71,7 +72,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
         tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
     }
     let config = load(&flags)?;
-    let web = Arc::new(Web::open(&flags.web_config_file)?);
+    let web = Arc::new(Web::open(&flags.web_config_file)?.with_tokens(tokens(&flags)?));
     let begun = begin(&flags)?;
     // Before anything is opened: an address in use should not cost a start of the store, and who asks whether the process lives
     // is answered while a large store opens.
@@ -114,6 +115,19 @@ async fn shut_down(mut running: Vec<(Arc<dyn Component>, JoinSet<()>)>, mut task
     }
     tracing::info!("See you next time!");
     result
+}
+
+/// The check of tokens by the API server, if a flag asks for it.
+fn tokens(flags: &Flags) -> Result<Option<Tokens>> {
+    if !flags.web_kubernetes_auth {
+        if flags.web_tenancy == Tenancy::Namespace {
+            bail!("--web.tenancy=namespace needs --web.kubernetes-auth, which tells whose a request is");
+        }
+        return Ok(None);
+    }
+    let kubeconfig_file = Some(PathBuf::from(&flags.operator_kubeconfig)).filter(|path| !path.as_os_str().is_empty());
+    let server = ApiServer { kubeconfig_file, ..ApiServer::default() };
+    Tokens::new(server, flags.web_tenancy == Tenancy::Namespace).map(Some)
 }
 
 async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {

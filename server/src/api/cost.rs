@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use model::Querier;
 use query::{CostEstimate, Error, QueryOptions, Stats};
 use serde::Serialize;
 
@@ -17,14 +18,14 @@ use crate::app::App;
 
 /// The estimated cost of a query, with warnings.
 pub(super) fn estimate(
-    app: &App,
+    (app, store): (&App, &dyn Querier),
     text: &str,
     times: &Times,
     options: &QueryOptions,
 ) -> Result<(CostEstimate, Vec<String>), Error> {
     let interval_ms = app.config().global.scrape_interval_ms;
     let times = (times.start, times.end, times.step_ms);
-    app.engine().estimate((app.db.as_ref(), interval_ms), text, times, options)
+    app.engine().estimate((store, interval_ms), text, times, options)
 }
 
 #[derive(Serialize)]
@@ -93,7 +94,7 @@ async fn answer(
     let warning = stats::wanted(&params).1;
     let work = move || {
         let _slot = slot;
-        let (cost, mut warnings) = estimate(&app, params.get("query"), &times, &options)?;
+        let (cost, mut warnings) = estimate((&app, &*app.db), params.get("query"), &times, &options)?;
         warnings.extend(warning);
         let estimate = EstimateJson { estimate: CostJson::new(cost, 0) };
         let data = |out: &mut String| format::serialize(out, &estimate);

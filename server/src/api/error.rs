@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Canceled,
     NotFound,
     Timeout,
+    /// The user has no right to what was asked for.
+    Forbidden,
     Internal,
     /// The endpoint is disabled by configuration.
     Unavailable,
@@ -93,6 +95,7 @@ impl Kind {
             Self::NotFound => StatusCode::NOT_FOUND,
             // Not in the registry of status codes: upstream took it from nginx (client closed request).
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Timeout | Self::Reopening => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -106,6 +109,7 @@ impl Kind {
             Self::Canceled => "canceled",
             Self::NotFound => "not_found",
             Self::Timeout => "timeout",
+            Self::Forbidden => "forbidden",
             Self::Internal => "internal",
             Self::Unavailable | Self::Reopening => "unavailable",
         }

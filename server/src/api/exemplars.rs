@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::error::told;
 use super::format::{self, ExemplarJson, LabelSet};
 use super::params::{TIME_MAX, TIME_MIN};
+use super::tenancy::Visible;
 use super::work::{self, Origin};
 use super::{ApiError, Params};
 use crate::app::App;
@@ -27,9 +28,10 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
     if range.1 < range.0 {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let (of, asked) = (Arc::clone(&app), params.clone());
     let work = move |bounds: &Bounds| {
-        let selectors = match of.engine().selectors(asked.get("query"), bounds) {
+        let mut selectors = match of.engine().selectors(asked.get("query"), bounds) {
             Err(Error::Parse(text)) => return Err(ApiError::bad_data(text)),
             selectors => selectors.map_err(told)?,
         };
@@ -39,6 +41,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
         if selectors.len() > SELECTORS_MAX {
             return Err(ApiError::bad_data(format!("a query for exemplars has at most {SELECTORS_MAX} selectors")));
         }
+        selectors.iter_mut().for_each(|matchers| visible.restrict(matchers));
         // The store bounds how many exemplars there are in all.
         bounds.check().map_err(told)?;
         let found = of.db.exemplars(&selectors, range)?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use model::Querier;
 use parking_lot::Mutex;
 use query::{CostEstimate, Decision, Error, Explanation, NodeCost, PlanNode};
 use serde::Serialize;
@@ -44,7 +45,12 @@ pub(super) fn mode(params: &Params) -> Result<Mode, ApiError> {
 }
 
 /// Answers with the plan of a query.
-pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
+pub(super) async fn answer(
+    (app, store): (Arc<App>, Arc<dyn Querier>),
+    params: Params,
+    origin: Origin,
+    times: Times,
+) -> Result<Response, ApiError> {
     let version = origin.version;
     // Dropped with this future when an HTTP/2 client cancels, which ends the work (`StillWanted`).
     let asked = Arc::new(());
@@ -55,7 +61,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
         let _slot = slot;
         let (engine, query) = (app.engine(), params.get("query"));
         let times = (times.start, times.end, times.step_ms);
-        let explanation = engine.explain(Some(app.db.as_ref()), query, times, &options)?;
+        let explanation = engine.explain(Some(&*store), query, times, &options)?;
         let bounds = engine.bounds(&options);
         // A query of many nodes repeats the text of its parts at each level.
         bounds.memory.take(explanation.nodes.len() * NODE_BYTES)?;

@@ -8,8 +8,8 @@ mod executor;
 mod exemplars;
 mod explain;
 mod explain_targets;
-mod federate;
 mod features;
+mod federate;
 mod form;
 pub(crate) mod format;
 mod lifecycle;
@@ -35,6 +35,7 @@ mod series;
 mod stats;
 mod status;
 mod targets;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 mod tsdb_status;

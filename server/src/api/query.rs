@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use model::Querier;
 use parking_lot::Mutex;
 use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
@@ -15,6 +16,7 @@ use super::error::told;
 use super::executor::execute;
 use super::query_params::{Times, compares, instant_times, options, range_times};
 use super::stats::{self, Wanted};
+use super::tenancy::Visible;
 use super::work::{self, Origin};
 use super::{ApiError, Params, cost, explain, format};
 use crate::active_queries::Running;
@@ -33,6 +35,7 @@ struct Work {
     app: Arc<App>,
     params: Params,
     origin: Origin,
+    store: Arc<dyn Querier>,
     times: Times,
     options: QueryOptions,
     queued: Duration,
@@ -63,8 +66,9 @@ impl Work {
         let shown = wanted != Wanted::Nothing;
         // Begins before the estimate, which is part of the query's time.
         let begun = Instant::now();
-        let expected =
-            self.compares.then(|| cost::estimate(&self.app, self.params.get("query"), &self.times, &self.options));
+        let expected = self
+            .compares
+            .then(|| cost::estimate((&self.app, &*self.store), self.params.get("query"), &self.times, &self.options));
         let shown = Shown { stats: shown, expected, warning };
         let attempt = |work: &Self| work.attempt(&cost, &shown);
         let mut answer = attempt(&self);
@@ -144,8 +148,8 @@ impl Work {
         let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
         let Times { start, end, step_ms } = self.times;
         match step_ms {
-            0 => app.engine().instant(app.db.as_ref(), query, start, options),
-            _ => app.engine().range(app.db.as_ref(), query, start, end, step_ms, options),
+            0 => app.engine().instant(&*self.store, query, start, options),
+            _ => app.engine().range(&*self.store, query, start, end, step_ms, options),
         }
     }
 
@@ -173,8 +177,9 @@ impl Work {
 
 async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
     let mode = explain::mode(&params)?;
+    let store = Visible::of(&app, (&params, &origin)).await?.store(&app);
     if mode == explain::Mode::Plan {
-        return explain::answer(app, params, origin, times).await;
+        return explain::answer((app, store), params, origin, times).await;
     }
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
@@ -190,7 +195,7 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let when = (times.start, times.end, times.step_ms);
     let active = app.active_queries.begin(params.get("query"), when, (client, origin.path.clone()), &mut options);
     let held = (slot, running);
-    let work = Work { app, params, origin, times, options, queued, compares, running: active, _held: held };
+    let work = Work { app, params, origin, store, times, options, queued, compares, running: active, _held: held };
     execute(version, || work.run()).await?.map_err(told)
 }
 

@@ -10,6 +10,7 @@ use query::Bounds;
 
 use super::executor::in_place;
 use super::params::integer;
+use super::tenancy::Visible;
 use super::{ApiError, Params};
 
 /// The parameters.
@@ -23,6 +24,7 @@ pub(super) struct RuleFilters {
     excludes_alerts: bool,
     limit: Option<usize>,
     token: String,
+    visible: Visible,
 }
 
 /// Groups that were asked for, each with its rules.
@@ -59,7 +61,13 @@ impl RuleFilters {
             excludes_alerts,
             limit,
             token,
+            visible: Visible::default(),
         })
+    }
+
+    /// Of these only what somebody may see.
+    pub(super) fn of(self, visible: Visible) -> Self {
+        Self { visible, ..self }
     }
 
     /// Are the alerts left out of the response?
@@ -107,6 +115,7 @@ impl RuleFilters {
         let matches = |set: &Vec<Matcher>| set.iter().all(|matcher| matcher.matches(label(&matcher.name)));
         let is_of_kind = self.kind.is_empty() || rule.is_alerting() == (self.kind == "alert");
         is_of_kind
+            && self.visible.shows(label("namespace"))
             && (self.rules.is_empty() || self.rules.contains(&rule.name))
             && (self.matchers.is_empty() || self.matchers.iter().any(matches))
     }

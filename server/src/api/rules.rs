@@ -10,16 +10,20 @@ use serde::Serialize;
 use super::format::{self, LabelSet};
 use super::rule_filters::RuleFilters;
 use super::rules_backfill::BackfillJson;
+use super::tenancy::Visible;
+use super::work::Origin;
 use super::{ApiError, Params};
 use crate::app::App;
 use crate::clock::{NEVER, rfc3339};
 
 /// `/api/v1/alerts`
-pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn alerts(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let groups = app.rules.groups();
     let alerts = groups.iter().flat_map(|group| group.rules()).filter_map(|rule| rule.alerts);
-    let alerts = alerts.flat_map(|(_, alerts)| alerts).map(|alert| AlertJson::new(&alert)).collect();
-    format::success_of(&AlertsJson { alerts })
+    let alerts = alerts.flat_map(|(_, alerts)| alerts).filter(|alert| visible.shows_labels(&alert.labels));
+    let alerts = alerts.map(|alert| AlertJson::new(&alert)).collect();
+    Ok(format::success_of(&AlertsJson { alerts }))
 }
 
 /// `/api/v1/alertmanagers`
@@ -33,10 +37,11 @@ pub(crate) async fn alertmanagers(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `/api/v1/rules`
-pub(crate) async fn rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn rules(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
     let params = params.plain()?;
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let bounds = app.engine().bounds(&query::QueryOptions::default());
-    let filters = RuleFilters::new(&params, &bounds)?;
+    let filters = RuleFilters::new(&params, &bounds)?.of(visible);
     let groups = app.rules.groups();
     let page = filters.page(&groups)?;
     let groups = page.groups.iter().map(|(group, rules)| GroupJson::new(group, rules, &filters)).collect();

@@ -13,6 +13,7 @@ use query::Bounds;
 
 use super::error::told;
 use super::params::{TIME_MAX, TIME_MIN};
+use super::tenancy::Visible;
 use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
@@ -98,7 +99,8 @@ async fn collect<T: Ord + Send + 'static>(
     let (start, end) = (params.time_or("start", TIME_MIN)?, params.time_or("end", TIME_MAX)?);
     // One more than wanted tells whether there is more.
     let ask_for = if limit == 0 { 0 } else { limit + 1 };
-    let (db, given) = (Arc::clone(&app.db), params.clone());
+    let db = Visible::of(&app, (&params, &origin)).await?.store(&app);
+    let given = params.clone();
     let work = move |bounds: &Bounds| {
         let mut sets = given.matchers(bounds, asked.fault)?;
         if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {

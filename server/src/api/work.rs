@@ -18,6 +18,7 @@ use super::params::truth;
 use super::{ApiError, Kind, Params};
 use crate::app::App;
 use crate::listen::Client;
+use crate::serve::Tenant;
 
 /// Items of a listing between two checks of its deadline and its client.
 const PACE: usize = 256;
@@ -32,6 +33,8 @@ pub(crate) struct Origin {
     pub(crate) path: String,
     /// The value of its `X-Prometheus-Use-Start-Timestamps` header; empty if there is none.
     pub(crate) start_timestamps: String,
+    /// Whose it is, where that is one who may not see everything.
+    pub(crate) tenant: Option<Tenant>,
 }
 
 /// Header: whether start timestamps count as counter resets in this query.
@@ -51,6 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             version: parts.version,
             path: uri.path().to_owned(),
             start_timestamps: parts.headers.get(START_TIMESTAMPS).and_then(text).unwrap_or_default(),
+            tenant: parts.extensions.get::<Tenant>().cloned(),
         })
     }
 }

@@ -14,8 +14,8 @@ use clap::{ArgMatches, Command};
 use model::duration::format_duration_ms;
 
 pub(crate) use features::Features;
-pub(crate) use value::ms;
 use value::{Bytes, FlagValue, LogFormat, LogLevel, Repeated, args, read, was_given};
+pub(crate) use value::{Tenancy, ms};
 
 /// Declares the flags: a field of [`Flags`] for each that is served, and for the others an entry of what is shown.
 macro_rules! flags {
@@ -87,6 +87,12 @@ flags! {
         web_page_title: String = ("web.page-title", "Prometheus Time Series Collection and Processing Server");
         /// Regular expression, anchored: origins that browsers may query from.
         web_cors_origin: String = ("web.cors.origin", ".*");
+        /// Serve only who shows a token of the Kubernetes API server with the right to get prometheuses/api (API group
+        /// monitoring.coreos.com) in this namespace, and for /metrics to get that path; health checks are served to all.
+        web_kubernetes_auth: bool = ("web.kubernetes-auth", "false");
+        /// 'namespace': a token without that right reads what has the label namespace of one whose pods it may get. Needs
+        /// --web.kubernetes-auth.
+        web_tenancy: Tenancy = ("web.tenancy", "none");
         /// Folder of the stored data.
         storage_tsdb_path: String = ("storage.tsdb.path", "data/");
         /// How long samples are kept; default 15d unless a size is set.

@@ -222,3 +222,27 @@ impl FlagValue for LogFormat {
         .to_owned()
     }
 }
+
+/// Whether a token without the right to a path may read a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tenancy {
+    None,
+    /// What has the label `namespace` of one whose pods it may get.
+    Namespace,
+}
+
+impl FlagValue for Tenancy {
+    const WORDS: &'static [&'static str] = &["none", "namespace"];
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        Ok(if last(texts) == "namespace" { Self::Namespace } else { Self::None })
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::None => "none",
+            Self::Namespace => "namespace",
+        }
+        .to_owned()
+    }
+}

@@ -10,6 +10,7 @@ mod password;
 mod pem;
 mod stream;
 pub(crate) mod tls;
+mod tokens;
 mod web;
 
 use std::net::SocketAddr;
@@ -34,12 +35,15 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use connections::Limits;
 pub(crate) use head::LongQuery;
+pub(crate) use tokens::{Tenant, Tokens};
 pub(crate) use web::Web;
 
 use crate::listen::{Client, Connection};
 use connections::{Activity, Connections, Open};
 use head::{Aside, Heads};
 use stream::Stream;
+use tokens::{Access, Refusal};
+use web::Loaded;
 
 /// How often connections are looked over: while the server runs, and while it ends.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -53,6 +57,9 @@ const HTTP2_HEAD_MAX: u32 = 128 << 10;
 /// Paths, below the route prefix, that are answered however busy the server is: health checks, and what bounds its listeners by
 /// itself, who would otherwise keep places for hours.
 const WITHOUT_PLACE: [&str; 3] = ["/-/healthy", "/-/ready", "/api/v1/notifications/live"];
+
+/// Paths, below the route prefix, that need no token.
+const HEALTH: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 /// What all connections share.
 #[derive(Debug)]
@@ -247,22 +254,47 @@ where
         (status, [(header::CONNECTION, "close")], text).into_response()
     } else if !shared.web.takes_request() {
         (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
-    } else if loaded.config.users.is_empty() {
-        route(shared, request).await
     } else {
-        match shared.web.passwords.admits(&loaded.config, request.headers()).await {
-            Ok(true) => route(shared, request).await,
-            Ok(false) => {
-                let basic = [(header::WWW_AUTHENTICATE, "Basic")];
-                (StatusCode::UNAUTHORIZED, basic, "Unauthorized\n").into_response()
-            }
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+        match admit(shared, &loaded, &mut request).await {
+            Ok(()) => route(shared, request).await,
+            Err(refusal) => refusal,
         }
     };
     // Refusals carry them, too: they are about the server, not about a route.
     response.headers_mut().extend(loaded.headers.clone());
     // The place is free when the client has taken the answer: until then its text is held.
     response.map(|body| Body::new(body::Leaving::new(body, (busy, place))))
+}
+
+/// Is a request served, by the token or the password that it shows? Otherwise the answer.
+async fn admit(shared: &Shared, loaded: &Loaded, request: &mut Request<Body>) -> Result<(), Response> {
+    let has_users = !loaded.config.users.is_empty();
+    let path = request.uri().path();
+    let path = path.strip_prefix(&shared.prefix).unwrap_or(path);
+    // Probes of the kubelet show no token.
+    if let Some(tokens) = shared.web.tokens.as_ref().filter(|_| !HEALTH.contains(&path)) {
+        match tokens.admit(request.method(), path, request.headers()).await {
+            Ok(Access::All) => return Ok(()),
+            Ok(Access::Tenant(tenant)) => {
+                request.extensions_mut().insert(tenant);
+                return Ok(());
+            }
+            // It may show a password.
+            Err(Refusal::Unauthorized) if has_users => {}
+            Err(refusal) => return Err(refusal.into_response()),
+        }
+    }
+    if !has_users {
+        return Ok(());
+    }
+    match shared.web.passwords.admits(&loaded.config, request.headers()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let basic = [(header::WWW_AUTHENTICATE, "Basic")];
+            Err((StatusCode::UNAUTHORIZED, basic, "Unauthorized\n").into_response())
+        }
+        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response()),
+    }
 }
 
 async fn route(shared: &Shared, request: Request<Body>) -> Response {

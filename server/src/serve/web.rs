@@ -15,6 +15,7 @@ use rustls::ServerConfig;
 
 use super::password::Passwords;
 use super::tls;
+use super::tokens::Tokens;
 
 /// How often it is looked whether a file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(crate) struct Web {
     path: PathBuf,
     state: Mutex<State>,
     pub(crate) passwords: Passwords,
+    /// Where requests show tokens of the cluster.
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,12 @@ impl Web {
         let now = Instant::now();
         let tokens = burst(&loaded.config);
         let state = State { loaded: Arc::new(loaded), stamps, looked: now, tokens, filled: now };
-        Ok(Self { path, state: Mutex::new(state), passwords: Passwords::new()? })
+        Ok(Self { path, state: Mutex::new(state), passwords: Passwords::new()?, tokens: None })
+    }
+
+    /// The same with tokens that the API server of the cluster knows.
+    pub(crate) fn with_tokens(self, tokens: Option<Tokens>) -> Self {
+        Self { tokens: tokens.map(Arc::new), ..self }
     }
 
     fn state(&self) -> parking_lot::MutexGuard<'_, State> {

@@ -1,4 +1,4 @@
-//! The Antrea jobs against a real kube-apiserver and etcd, in a network namespace of their own.
+//! The Antrea jobs, and tokens of service accounts, against a real kube-apiserver and etcd, in a network namespace of their own.
 //!
 //! The API server refuses loopback addresses in Endpoints, so this test has a network of its own, where 10.244.0.0/24 exists
 //! on `lo` alone and nothing can leave. The configuration is the text of the ConfigMap in `deploy/antrea`, byte for byte.
@@ -10,6 +10,7 @@
 )]
 
 mod cluster;
+mod tenants;
 
 use std::fs;
 use std::process::ExitCode;
@@ -19,7 +20,11 @@ use kit::{ControlPlane, Isolated, Weft, add_addresses, eventually, isolated};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    isolated(&[Isolated { name: "antrea", run: antrea, cannot: || ControlPlane::programs().err() }])
+    let cannot = || ControlPlane::programs().err();
+    isolated(&[
+        Isolated { name: "antrea", run: antrea, cannot },
+        Isolated { name: "tenants", run: tenants::tenants, cannot },
+    ])
 }
 
 /// The `prometheus.yml` in the ConfigMap of a manifest, without its indentation.

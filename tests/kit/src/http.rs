@@ -44,6 +44,15 @@ impl Http {
         Self::with(base.into(), None, None, Credentials::None)
     }
 
+    /// A client that sends a bearer token, without TLS.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn bearer(base: impl Into<String>, token: &str) -> Self {
+        Self::with(base.into(), None, None, Credentials::Bearer(token.to_owned()))
+    }
+
     /// A client that trusts a certificate authority and sends a bearer token.
     ///
     /// # Panics

@@ -22,7 +22,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use model::{Histogram, Timestamp};
+use model::{Histogram, Querier, Timestamp};
 use query::Bounds;
 
 use self::accept::{Encoding, Format};
@@ -30,6 +30,7 @@ use self::page::Page;
 use self::pairs::Externals;
 use super::error::told;
 use super::params::PARAMS_MAX;
+use super::tenancy::Visible;
 use super::work::{self, Origin};
 use super::{ApiError, Params};
 use crate::app::App;
@@ -57,11 +58,12 @@ pub(super) async fn at(
 ) -> Result<Response, ApiError> {
     let format = Format::negotiated(headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default());
     let params = params.plain()?;
+    let store = Visible::of(&app, (&params, &origin)).await?.store(&app);
     let (of, given) = (Arc::clone(&app), params.clone());
     let work = move |bounds: &Bounds| {
         // Upstream sets no bound but the length of the URL.
         let selectors = given.selectors(PARAMS_MAX, bounds, ApiError::bad_data)?;
-        let page = page(&of, (now, format), selections::merged(selectors), bounds);
+        let page = page((&of, &*store), (now, format), selections::merged(selectors), bounds);
         let page = page.inspect_err(|_| of.metrics.federation_errors.inc())?;
         Ok(([(CONTENT_TYPE, format.content_type())], page.into_body()).into_response())
     };
@@ -69,7 +71,7 @@ pub(super) async fn at(
 }
 
 fn page(
-    app: &App,
+    (app, store): (&App, &dyn Querier),
     (now, format): (Timestamp, Format),
     selections: Vec<Vec<model::Matcher>>,
     bounds: &Bounds,
@@ -80,7 +82,7 @@ fn page(
         Encoding::Text => Histogram::is_custom,
         Encoding::Delimited | Encoding::MessageText { .. } => |_| true,
     };
-    let series = newest::read(app.db.as_ref(), (start, now), &selections, keep, bounds)?;
+    let series = newest::read(store, (start, now), &selections, keep, bounds)?;
     drop(selections);
     if !series.warnings.is_empty() {
         app.metrics.federation_warnings.inc_by(series.warnings.len() as u64);

@@ -20,6 +20,7 @@ use serde::{Serialize, Serializer};
 use self::metadata::Known;
 use self::score::{Algorithm, Terms};
 use super::error::told;
+use super::tenancy::Visible;
 use super::work::{self, Origin};
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
@@ -116,7 +117,8 @@ async fn find(
     (field, more): (&'static str, impl Fn(&str) -> More + Send + 'static),
     ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<String>, QuerierError> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let (db, given) = (Arc::clone(&app.db), params.clone());
+    let db = Visible::of(&app, (&params, &origin)).await?.store(&app);
+    let given = params.clone();
     let work = move |bounds: &Bounds| {
         let found = search.run((db.as_ref(), &given, bounds), ask)?;
         // Of a result its metadata is the most, which targets bound.

@@ -1,0 +1,150 @@
+//! What a request may read of the store: with `--web.tenancy=namespace` a token may be one of a user who sees some namespaces only.
+//! Every selection then has a matcher on the label `namespace`, as prom-label-proxy adds it, whatever else it asks for.
+
+use std::sync::Arc;
+
+use model::{Labels, Listing, Matcher, Parts, Querier, QuerierError, ReadHints, Selection};
+use query::Bounds;
+
+use super::params::{TIME_MAX, TIME_MIN};
+use super::work::{self, Origin};
+use super::{ApiError, Kind, Params};
+use crate::app::App;
+
+/// The label that says whose a series is.
+const NAMESPACE: &str = "namespace";
+/// The longest name of a namespace.
+const NAME_MAX: usize = 63;
+
+/// The namespaces that a request may see; all of them where there is no set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Visible(Option<Matcher>);
+
+impl Visible {
+    /// Those of the request's user, and of these the ones that its parameter `namespace` names.
+    pub(super) async fn of(app: &Arc<App>, (params, origin): (&Params, &Origin)) -> Result<Self, ApiError> {
+        let Some(tenant) = &origin.tenant else { return Ok(Self::default()) };
+        let named: Vec<String> = params.all(NAMESPACE).map(str::to_owned).collect();
+        let asked = if named.is_empty() { stored(app, (params, origin)).await? } else { named.clone() };
+        // The API server knows no others, and need not be asked.
+        let asked = asked.into_iter().filter(|name| is_namespace(name)).collect();
+        let visible = tenant.visible(asked).await.map_err(|why| ApiError::new(Kind::Forbidden, why))?;
+        if let Some(other) = named.iter().find(|name| !visible.contains(name)) {
+            let why = format!("{} may not get pods in the namespace {other:?}", tenant.name());
+            return Err(ApiError::new(Kind::Forbidden, why));
+        }
+        if visible.is_empty() {
+            let why = format!("{} may get pods in no namespace that has a series", tenant.name());
+            return Err(ApiError::new(Kind::Forbidden, why));
+        }
+        Ok(Self(Some(Matcher::any_of(NAMESPACE, visible))))
+    }
+
+    /// The store as the request may see it.
+    pub(super) fn store(&self, app: &App) -> Arc<dyn Querier> {
+        match &self.0 {
+            None => Arc::<storage::Db>::clone(&app.db),
+            Some(matcher) => Arc::new(Restricted { store: Arc::clone(&app.db), matcher: matcher.clone() }),
+        }
+    }
+
+    /// Some matchers and what the request may see at most.
+    pub(super) fn restrict(&self, matchers: &mut Vec<Matcher>) {
+        matchers.extend(self.0.clone());
+    }
+
+    /// May it see what has this namespace? `""`: none.
+    pub(super) fn shows(&self, namespace: &str) -> bool {
+        self.0.as_ref().is_none_or(|matcher| matcher.matches(namespace))
+    }
+
+    /// May it see what has these labels?
+    pub(super) fn shows_labels(&self, labels: &Labels) -> bool {
+        self.shows(labels.get(NAMESPACE).unwrap_or_default())
+    }
+}
+
+/// The namespaces that series have.
+async fn stored(app: &Arc<App>, of: (&Params, &Origin)) -> Result<Vec<String>, ApiError> {
+    let db = Arc::clone(&app.db);
+    let list = move |bounds: &Bounds| {
+        let all = Selection { start: TIME_MIN, end: TIME_MAX, matchers: &[] };
+        work::listed(bounds, 0, |listing| db.list_label_values(NAMESPACE, &all, listing))
+    };
+    work::run(app, of, list).await
+}
+
+/// Can a namespace have this name?
+fn is_namespace(name: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    letters && !name.is_empty() && name.len() <= NAME_MAX
+}
+
+/// A store with only those series that a matcher leaves.
+struct Restricted {
+    store: Arc<storage::Db>,
+    matcher: Matcher,
+}
+
+impl Restricted {
+    fn matchers(&self, selection: &Selection<'_>) -> Vec<Matcher> {
+        selection.matchers.iter().chain([&self.matcher]).cloned().collect()
+    }
+}
+
+impl Querier for Restricted {
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        self.store.open(&Selection { matchers: &self.matchers(selection), ..*selection }, hints)
+    }
+
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        self.store.list_series(&Selection { matchers: &self.matchers(selection), ..*selection }, listing)
+    }
+
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        self.store.list_label_names(&Selection { matchers: &self.matchers(selection), ..*selection }, listing)
+    }
+
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        self.store.list_label_values(name, &Selection { matchers: &self.matchers(selection), ..*selection }, listing)
+    }
+
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        self.store.listing_warnings(&Selection { matchers: &self.matchers(selection), ..*selection })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_visible_namespace_is_not_shown() {
+        let visible = Visible(Some(Matcher::any_of(NAMESPACE, ["a".to_owned(), "b".to_owned()])));
+        for (labels, shown) in [
+            (Labels::from_pairs([("namespace", "a")]), true),
+            (Labels::from_pairs([("namespace", "ab")]), false),
+            (Labels::from_pairs([("job", "a")]), false),
+        ] {
+            assert_eq!(visible.shows_labels(&labels), shown, "{labels}");
+            assert!(Visible::default().shows_labels(&labels));
+        }
+    }
+
+    #[test]
+    fn names_that_no_namespace_can_have() {
+        for name in ["a|b", "", "A", ".*", "a b", &"a".repeat(64)] {
+            assert!(!is_namespace(name), "{name}");
+        }
+        assert!(is_namespace("kube-system") && is_namespace("0"));
+    }
+}
