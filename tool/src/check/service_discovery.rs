@@ -46,7 +46,8 @@ pub(crate) fn service_discovery(args: &[&str], streams: &mut Streams<'_>) -> Res
         let names: String = jobs.iter().map(|job| format!("\n\t{}", job.job_name)).collect();
         return Err(format!("Job {name} not found. Select one of:{names}").into());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start discovery: {error}"))?;
     let timeout = Duration::from_nanos(u64::try_from(timeout).unwrap_or(0));
     let (groups, faults) = runtime.block_on(discover(job, timeout))?;
     faults.iter().try_for_each(|fault| writeln!(streams.err, "{fault}"))?;
