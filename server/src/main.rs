@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         _ => args.get(2..).filter(|_| args[1] == "promtool"),
     };
     if let Some(args) = promtool {
+        // Kubernetes clients take the provider of the process.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let (mut input, mut out, mut err) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
         let check_web_tls = |tls: &config::WebTls, http2| {
             serve::tls::server_config(tls, http2).map(drop).map_err(|error| format!("{error:#}"))

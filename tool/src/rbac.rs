@@ -37,7 +37,8 @@ pub(crate) fn check(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome,
             return Err(Stop::Misuse(format!("cannot read {arg}")));
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot ask the API server: {error}"))?;
     match runtime.block_on(missing_rights(&options)) {
         Ok(missing) if missing.is_empty() => {
             writeln!(streams.out, "nothing is missing")?;

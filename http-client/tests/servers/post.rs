@@ -1,4 +1,4 @@
-//! What becomes of a body where the server redirects.
+//! What becomes of a whole request where the server redirects.
 
 use bytes::Bytes;
 use config::{Authorization, HttpClientConfig, Secret};
@@ -34,6 +34,34 @@ async fn a_body_follows_the_redirects_that_keep_it() {
         assert_eq!(seen.header("content-type"), Some("application/json"));
     }
     assert_eq!(post(&server, false).await, 307);
+}
+
+#[tokio::test]
+async fn a_get_follows_every_redirect() {
+    let elsewhere = Server::plain_at("127.0.0.2", OK);
+    let to = elsewhere.url();
+    let server = Server::answering(move |seen| {
+        if seen.head[0].contains("/moved") {
+            moved("301 Moved Permanently", to.as_str())
+        } else {
+            moved("302 Found", "/moved")
+        }
+    });
+    let fetch = async |follow_redirects| {
+        let authorization = Authorization { credentials: Some(Secret::new("t")), ..Authorization::default() };
+        let config =
+            HttpClientConfig { authorization: Some(authorization), follow_redirects, ..HttpClientConfig::default() };
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+        client(&config).fetch(&server.url(), &headers).await.unwrap().status().as_u16()
+    };
+    assert_eq!(fetch(true).await, 200);
+    for _ in 0..2 {
+        assert_eq!(server.seen.recv().unwrap().header("authorization"), Some("Bearer t"));
+    }
+    let seen = elsewhere.seen.recv().unwrap();
+    assert!(seen.head[0].to_lowercase().starts_with("get /"), "{seen:?}");
+    assert_eq!((seen.header("authorization"), seen.header("content-type")), (None, Some("text/plain")));
+    assert_eq!(fetch(false).await, 302);
 }
 
 #[tokio::test]

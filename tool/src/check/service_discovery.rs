@@ -46,7 +46,8 @@ pub(crate) fn service_discovery(args: &[&str], streams: &mut Streams<'_>) -> Res
         let names: String = jobs.iter().map(|job| format!("\n\t{}", job.job_name)).collect();
         return Err(format!("Job {name} not found. Select one of:{names}").into());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start discovery: {error}"))?;
     let timeout = Duration::from_nanos(u64::try_from(timeout).unwrap_or(0));
     let (groups, faults) = runtime.block_on(discover(job, timeout))?;
     faults.iter().try_for_each(|fault| writeln!(streams.err, "{fault}"))?;
@@ -65,11 +66,12 @@ async fn discover(job: &ScrapeConfig, timeout: Duration) -> Result<(Vec<Arc<Targ
     let mut targets = manager.subscribe(Consumer::SCRAPE);
     manager.apply(Consumer::SCRAPE, [(job.job_name.as_str(), &*job.sd)]);
     let began = Instant::now();
-    while !is_complete(&manager, &mut targets, &job.job_name) && began.elapsed() < timeout {
+    while !is_complete(&manager, &mut targets, job) && began.elapsed() < timeout {
         tokio::time::sleep(LOOK_EVERY.min(timeout)).await;
     }
+    let told = |kind: &str, error: String| if error.starts_with(kind) { error } else { format!("{kind}: {error}") };
     let faults = manager.health().into_iter();
-    let faults = faults.filter_map(|one| Some(format!("{}: {}", one.kind, one.error?))).collect();
+    let faults = faults.filter_map(|one| Some(told(one.kind, one.error?))).collect();
     let groups = groups(&mut targets, &job.job_name);
     manager.shutdown().await;
     Ok((groups, faults))
@@ -79,11 +81,12 @@ fn groups(targets: &mut Subscription, job: &str) -> Vec<Arc<TargetGroup>> {
     targets.current().get(job).cloned().unwrap_or_default()
 }
 
-/// Has every discovery found what there is, and has all of that been published?
-fn is_complete(manager: &Manager, targets: &mut Subscription, job: &str) -> bool {
-    let health = manager.health();
+/// Has every discovery found what there is, and has all of that been published? Those that are not served find nothing.
+fn is_complete(manager: &Manager, targets: &mut Subscription, job: &ScrapeConfig) -> bool {
+    let mut health = manager.health();
+    health.retain(|one| job.sd.iter().any(|sd| sd.is_served() && sd.field() == one.kind));
     let n_found: usize = health.iter().map(|one| one.n_targets).sum();
-    let n_published: usize = groups(targets, job).iter().map(|group| group.targets.len()).sum();
+    let n_published: usize = groups(targets, &job.job_name).iter().map(|group| group.targets.len()).sum();
     health.iter().all(|one| one.last_sync.is_some() && one.stale_since.is_none()) && n_found == n_published
 }
 
@@ -185,6 +188,9 @@ scrape_configs:
   - {source_labels: [__address__], regex: 'b:2', action: drop}
   - {source_labels: [team], target_label: crew}
 - job_name: two
+- job_name: other
+  static_configs: [{targets: [a]}]
+  consul_sd_configs: [{server: c}]
 - job_name: gone
   file_sd_configs: [{files: [none.json]}]
 ";
@@ -228,8 +234,15 @@ scrape_configs:
     #[test]
     fn what_is_not_there_is_told() {
         assert_eq!(check("two", &[]).out, "[]");
+        let ran = check("other", &["--timeout=1h"]);
+        let told = "consul_sd_configs is not served yet and finds no targets\n";
+        assert_eq!((ran.code, ran.err.as_str()), (0, told), "{}", ran.out);
+        assert_eq!(ran.out.matches("discoveredLabels").count(), 1);
         let ran = check("three", &[]);
-        assert_eq!((ran.code, ran.err.as_str()), (1, "Job three not found. Select one of:\n\tone\n\ttwo\n\tgone\n"));
+        assert_eq!(
+            (ran.code, ran.err.as_str()),
+            (1, "Job three not found. Select one of:\n\tone\n\ttwo\n\tother\n\tgone\n")
+        );
         assert_eq!(check("gone", &["--timeout=20ms"]).out, "[]");
         let ran = run(&["check", "service-discovery", "/no/such.yml", "a"]);
         assert!(ran.code == 1 && ran.err.starts_with("Cannot load config "), "{}", ran.err);

@@ -2,6 +2,7 @@
 
 mod compare;
 mod dashboard;
+mod manifest;
 mod queries;
 mod query;
 mod times;

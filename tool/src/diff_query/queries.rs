@@ -7,23 +7,25 @@ use config::{RuleFile, RuleOptions};
 use model::NameValidation;
 use query::{Engine, EngineOptions};
 
-use super::dashboard;
+use super::manifest::Part;
 use super::query::Query;
 use super::variables::Variables;
+use super::{dashboard, manifest};
 use crate::features;
 use crate::flags::Flags;
 use crate::outcome::Stop;
 
-/// Reads a file: JSON is a dashboard, YAML are rules, and all else a query a line, with comments behind `#`.
+/// Reads a file: JSON is a dashboard, YAML are rules or objects of Kubernetes that hold such, and all else a query a line, with comments behind `#`.
 pub(super) fn queries(file: &str, flags: &Flags<'_>, variables: &Variables) -> Result<Vec<Query>, Stop> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     let has_ending = |ending: &str| Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
     let found = if has_ending("json") {
-        let json =
-            serde_json::from_str(&text).map_err(|error| format!("cannot read {file}: it is no JSON: {error}"))?;
-        dashboard::queries(file, &json, variables)
+        dashboard(file, &text, variables)?
     } else if has_ending("yml") || has_ending("yaml") {
-        rules(file, &text, flags, variables)?
+        match manifest::parts(&text, file) {
+            parts if parts.is_empty() => rules(file, &text, flags, variables)?,
+            parts => of_objects(file, &parts, flags, variables)?,
+        }
     } else {
         lines(file, &text, variables)
     };
@@ -34,6 +36,22 @@ pub(super) fn queries(file: &str, flags: &Flags<'_>, variables: &Variables) -> R
         .into());
     }
     Ok(found)
+}
+
+fn of_objects(file: &str, parts: &[Part], flags: &Flags<'_>, variables: &Variables) -> Result<Vec<Query>, Stop> {
+    let mut found = Vec::new();
+    for part in parts {
+        found.extend(match part {
+            Part::Rules(text) => rules(file, text, flags, variables)?,
+            Part::Dashboard { name, json } => dashboard(&format!("{file}: {name}"), json, variables)?,
+        });
+    }
+    Ok(found)
+}
+
+fn dashboard(file: &str, text: &str, variables: &Variables) -> Result<Vec<Query>, Stop> {
+    let json = serde_json::from_str(text).map_err(|error| format!("cannot read {file}: it is no JSON: {error}"))?;
+    Ok(dashboard::queries(file, &json, variables))
 }
 
 fn lines(file: &str, text: &str, variables: &Variables) -> Vec<Query> {

@@ -108,6 +108,10 @@ fn rules_and_dashboards_are_asked() {
         "same     FILE: g a: sum(up) (instant: a string)\nsame     FILE: g B: up == 0 (instant: a string)\n2 queries: 2 same, 0 differ, 0 fail on both\n"
     );
     assert!(asked[0][1].contains("query=up+%3D%3D+0"), "{}", asked[0][1]);
+    let rule = "kind: PrometheusRule\nspec: {groups: [{name: g, rules: [{record: a, expr: 'sum(up)'}]}]}\n";
+    let (_folder, path) = file("o.yaml", rule);
+    let (ran, _) = diff(&[], (vec![success(&texts)], vec![success(&texts)]), &path);
+    assert!(ran.out.starts_with("same     FILE: g a: sum(up) (instant: a string)\n"), "{}", ran.out);
     let dashboard = json!({"panels": [{"title": "P", "targets": [{"refId": "A", "expr": "up{job=\"$job\"}"}]}]});
     let (_folder, path) = file("d.json", &dashboard.to_string());
     let (ran, _) = diff(&[], (vec![], vec![]), &path);

@@ -23,6 +23,7 @@ pub(super) struct Block {
     /// One past its last millisecond.
     pub(super) end: Timestamp,
     pub(super) samples: u64,
+    /// Of pages, all that the layouts of its sources have.
     pub(super) series: u64,
     /// Columns of pages; rows have none.
     pub(super) chunks: u64,
@@ -36,7 +37,7 @@ impl Block {
     }
 }
 
-/// All partitions, by start. The samples of rows are counted by reading them.
+/// All partitions, by start. Of rows, series and samples are counted by reading them.
 pub(super) fn blocks(db: &Db) -> Result<Vec<Block>, Stop> {
     let partitions = db.partitions().map_err(|error| told(&error))?;
     partitions.into_iter().map(|one| block(db, &one)).collect()
@@ -54,18 +55,22 @@ fn block(db: &Db, one: &PartitionStats) -> Result<Block, Stop> {
         bytes: one.bytes,
     };
     if one.samples.is_none() {
-        block.samples = count(db, &block.selection(&[])).map_err(|error| told(&error))?;
+        (block.series, block.samples) = count(db, &block.selection(&[])).map_err(|error| told(&error))?;
     }
     Ok(block)
 }
 
-fn count(db: &Db, selection: &Selection<'_>) -> Result<u64, model::QuerierError> {
-    let mut samples = 0;
+/// How many series and samples there are.
+fn count(db: &Db, selection: &Selection<'_>) -> Result<(u64, u64), model::QuerierError> {
+    let (mut n_series, mut samples) = (0, 0);
     db.select(selection, &ReadHints::default(), &mut |batch| {
-        samples += batch.into_series().map(|series| series.timestamps.len() as u64).sum::<u64>();
+        for series in batch.into_series() {
+            n_series += 1;
+            samples += series.timestamps.len() as u64;
+        }
         Ok(())
     })?;
-    Ok(samples)
+    Ok((n_series, samples))
 }
 
 /// Prints the blocks as upstream does.

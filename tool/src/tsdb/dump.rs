@@ -1,6 +1,6 @@
 //! `promtool tsdb dump`, `promtool tsdb dump-openmetrics`: the samples of a data directory as text.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use model::float::format_g;
 use model::labels::{METRIC_NAME, is_legacy_label_name};
@@ -60,13 +60,14 @@ fn run(flags: &Flags<'_>, form: Form, streams: &mut Streams<'_>) -> Result<Outco
     let db = open(path, flags)?;
     let Some((first, last)) = stored(&db)? else { return Ok(Outcome::Passed) };
     let (start, end) = (first.max(Timestamp(start)), last.min(Timestamp(end)));
+    let mut out = BufWriter::new(&mut *streams.out);
     let mut fault = None;
     for (i, matchers) in selectors.iter().enumerate() {
         let selection = Selection { start, end, matchers };
         let hints = ReadHints { order: SeriesOrder::ByLabels { grow: &|_| Ok(()) }, ..ReadHints::default() };
         let earlier = selectors.get(..i).unwrap_or_default();
         let read = db.select(&selection, &hints, &mut |batch| {
-            print_batch(batch, (form, earlier), streams.out).map_err(|error| {
+            print_batch(batch, (form, earlier), &mut out).map_err(|error| {
                 fault = Some(error);
                 QuerierError::Stopped
             })
@@ -79,6 +80,7 @@ fn run(flags: &Flags<'_>, form: Form, streams: &mut Streams<'_>) -> Result<Outco
             writeln!(streams.err, "WARNING: {warning}")?;
         }
     }
+    out.flush()?;
     Ok(Outcome::Passed)
 }
 

@@ -11,7 +11,7 @@ use prometheus::Registry;
 use scraper::parse::{Entry, Format, Parser};
 use storage::{Db, Options};
 
-use super::{DIRECTORY, blocks, told};
+use super::{DIRECTORY, blocks, open, told};
 use crate::flags::{Flags, Known};
 use crate::outcome::{Outcome, Stop};
 use crate::streams::Streams;
@@ -45,12 +45,15 @@ pub(crate) fn openmetrics(args: &[&str], streams: &mut Streams<'_>) -> Result<Ou
     })?;
     let mut import = Import { db: &db, labels: labels.into_iter().collect(), series: HashMap::new(), waiting: 0 };
     import.read(&text)?;
+    db.close().map_err(|error| told(&error))?;
+    drop(db);
     if !flags.is_on("quiet") && first <= last {
-        let all = blocks::blocks(&db)?;
+        // Opened again, when all of it is in files and has a size.
+        let copy = open(path, &flags)?;
+        let all = blocks::blocks(&copy)?;
         let touched: Vec<_> = all.into_iter().filter(|block| block.start <= last && first < block.end).collect();
         blocks::print(&touched, flags.is_on("human-readable"), streams.out)?;
     }
-    db.close().map_err(|error| told(&error))?;
     Ok(Outcome::Passed)
 }
 
