@@ -144,8 +144,8 @@ impl Work {
         let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
         let Times { start, end, step_ms } = self.times;
         match step_ms {
-            0 => app.engine().instant(app.db.as_ref(), query, start, options),
-            _ => app.engine().range(app.db.as_ref(), query, start, end, step_ms, options),
+            0 => app.engine().instant(&app.querier, query, start, options),
+            _ => app.engine().range(&app.querier, query, start, end, step_ms, options),
         }
     }
 

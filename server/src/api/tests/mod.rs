@@ -7,6 +7,7 @@ mod cost;
 mod explain;
 mod explain_targets;
 mod known;
+mod metric_usage;
 mod paths;
 mod rule_history;
 mod running_queries;
