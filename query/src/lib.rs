@@ -5,13 +5,13 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the deadline,
 //!   the client that may have gone and the sample limit; results of equal data are equal, whatever the order of batches and
 //!   whatever the optimiser decided; a plan does not change while it is evaluated, and is referred to by ids of its nodes.
-//! - **Files**: `engine` entry points · `language` the words it takes · `prepared` planned queries and their evaluation · `options` limits and switches ·
-//!   `bounds` how far one request may go · `stack` room for long chains of operators · `cost` what it may cost, `estimate`
-//!   what it will cost · `memory/` what all may hold · `parse/` text → tree · `plan/` tree → nodes in an arena, and what is
-//!   known of them · `optimize/` a pass per file · `exec/` plan → values, a file per kind of node · `functions/` a family per
-//!   file, `mod` is the table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the
-//!   bounds of extended ranges · `value` results · `stats` what it cost, `progress` what it has done so far · `annotations` warnings and infos · `promqltest/`
-//!   upstream's test scripts.
+//! - **Files**: `engine` entry points · `language` the words it takes · `prepared` planned queries and their evaluation ·
+//!   `options` limits and switches · `bounds` how far one request may go · `stack` room for long chains of operators · `cost`
+//!   what it may cost, `estimate` what it will cost · `memory/` what all may hold · `parse/` text → tree · `plan/` tree →
+//!   nodes in an arena, and what is known of them · `optimize/` a pass per file · `exec/` plan → values, a file per kind of
+//!   node · `functions/` a family per file, `mod` is the table · `histogram/` arithmetic of native histograms · `window` which
+//!   samples a step sees, `edges` the bounds of extended ranges · `value` results · `stats` what it cost, `progress` what it
+//!   has done so far · `annotations` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
 mod annotations;

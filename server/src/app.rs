@@ -16,6 +16,7 @@ use crate::annotations::with_annotation_jobs;
 use crate::default_config;
 use crate::flags::Flags;
 use crate::last_run::Mark;
+use crate::metric_usage::{Counted, MetricUsage};
 use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
@@ -27,6 +28,9 @@ pub(crate) struct App {
     pub(crate) flags: Flags,
     pub(crate) settings: Settings,
     pub(crate) db: Arc<storage::Db>,
+    /// The store, as queries of the API read it: which metrics they ask for is counted.
+    pub(crate) querier: Counted,
+    pub(crate) metric_usage: Arc<MetricUsage>,
     pub(crate) engine: RwLock<Arc<query::Engine>>,
     pub(crate) query_slots: Arc<Semaphore>,
     /// Of queries that others left no memory, one at a time is tried again.

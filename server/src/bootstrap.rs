@@ -24,6 +24,7 @@ use crate::flags::{Flags, Tenancy, ms};
 use crate::last_run::{End, LastRun, Mark};
 use crate::listen::bind;
 use crate::logging::{self, LogLevel};
+use crate::metric_usage::{Counted, MetricUsage, Origin};
 use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
@@ -163,25 +164,20 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
     let db = Arc::new(storage::Db::open(options, &registry)?);
     db.start_compaction().context("cannot start the background worker of the storage")?;
     let concurrency = flags.query_max_concurrency.max(1);
-    let options = query::EngineOptions {
-        lookback_delta_ms: ms(flags.query_lookback_delta),
-        max_samples: flags.query_max_samples,
-        memory: Arc::new(query_memory(&flags, &db)),
-        timeout: settings.query_timeout,
-        default_step_ms: config.global.evaluation_interval_ms,
-        scrape_interval_ms: config.global.scrape_interval_ms,
-        cost: Arc::new(cost_limits(&flags, config)),
-        ..query::EngineOptions::default()
-    };
-    let engine = Arc::new(query::Engine::new(options.with_features(flags.features.names())));
+    let engine = Arc::new(query::Engine::new(engine_options(&flags, &settings, config, &db)));
+    let metric_usage = Arc::new(MetricUsage::open(Path::new(&flags.storage_tsdb_path)));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
     let at_once_after = Some(START);
-    let (rules, notifier) =
-        components::build_rules((&flags, &settings), (&db, &engine), (&user_agent, &resolver), (&registry, &stop))?;
+    let (rules, notifier) = components::build_rules(
+        (&flags, &settings),
+        (&db, &metric_usage, &engine),
+        (&user_agent, &resolver),
+        (&registry, &stop),
+    )?;
     let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
@@ -199,6 +195,8 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
     Ok(Arc::new(App {
         flags,
         settings,
+        querier: Counted::new(&db, &metric_usage, Origin::Api),
+        metric_usage,
         db,
         engine: RwLock::new(engine),
         query_slots: Arc::new(Semaphore::new(concurrency)),
@@ -223,6 +221,21 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         reload: RwLock::new(Reload { ok: true, at: now }),
         reloads,
     }))
+}
+
+/// How queries are evaluated.
+fn engine_options(flags: &Flags, settings: &Settings, config: &Config, db: &Arc<storage::Db>) -> query::EngineOptions {
+    let options = query::EngineOptions {
+        lookback_delta_ms: ms(flags.query_lookback_delta),
+        max_samples: flags.query_max_samples,
+        memory: Arc::new(query_memory(flags, db)),
+        timeout: settings.query_timeout,
+        default_step_ms: config.global.evaluation_interval_ms,
+        scrape_interval_ms: config.global.scrape_interval_ms,
+        cost: Arc::new(cost_limits(flags, config)),
+        ..query::EngineOptions::default()
+    };
+    options.with_features(flags.features.names())
 }
 
 /// Tells how the process before this one ended, and begins to note what the next one may tell of this.

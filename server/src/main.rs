@@ -5,8 +5,8 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `bootstrap` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`, `top_queries`, `last_run`, `self_metrics`, `version`, `clock`,
-//!   `default_config`, `node_exporter`.
+//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`,
+//!   `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `version`, `clock`, `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod active_queries;
@@ -23,6 +23,7 @@ mod flags;
 mod last_run;
 mod listen;
 mod logging;
+mod metric_usage;
 mod monitor_metrics;
 mod node_exporter;
 mod notifications;

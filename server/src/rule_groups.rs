@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::flags::{Flags, ms};
+use crate::metric_usage::{Counted, MetricUsage, Origin};
 use crate::settings::Settings;
 
 /// Reads a rule file that a request has brought.
@@ -58,7 +59,7 @@ pub(crate) fn groups(engine: &Engine, config: &Config) -> Result<Vec<GroupSpec>>
 /// What the rules of this configuration are evaluated with.
 pub(crate) fn rules_context(app: &App, config: &Config) -> Context {
     let stop = app.stop.clone();
-    let parts = RulesParts { db: &app.db, notifier: &app.notifier, stop };
+    let parts = RulesParts { db: &app.db, usage: &app.metric_usage, notifier: &app.notifier, stop };
     let context = parts.context(app.engine(), &app.flags, &app.settings);
     let AlertOptions { outage_tolerance_ms, grace_period_ms, resend_delay_ms } = config.alert_options;
     let flags = context.options;
@@ -78,6 +79,7 @@ pub(crate) fn rules_context(app: &App, config: &Config) -> Context {
 /// What rules are evaluated with, whatever the configuration.
 pub(crate) struct RulesParts<'a> {
     pub(crate) db: &'a Arc<storage::Db>,
+    pub(crate) usage: &'a Arc<MetricUsage>,
     pub(crate) notifier: &'a Arc<Notifier>,
     pub(crate) stop: CancellationToken,
 }
@@ -87,7 +89,7 @@ impl RulesParts<'_> {
         let (notifier, stop) = (Arc::clone(self.notifier), self.stop);
         Context {
             engine,
-            querier: Arc::<storage::Db>::clone(self.db),
+            querier: Arc::new(Counted::new(self.db, self.usage, Origin::Rule)),
             appender: Arc::<storage::Db>::clone(self.db),
             notify: Arc::new(move |alerts| notifier.send(alerts)),
             external_labels: model::Labels::empty(),

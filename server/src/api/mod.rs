@@ -15,6 +15,7 @@ pub(crate) mod format;
 mod lifecycle;
 mod metadata;
 mod methods;
+mod metric_usage;
 mod notifications;
 mod openapi;
 mod page;

@@ -1,9 +1,10 @@
-//! The query engine and the query log.
+//! The query engine, the query log, and which metrics are asked for.
 
 use std::sync::Arc;
 
 use anyhow::Result;
 use config::{Config, GlobalConfig};
+use futures::future::BoxFuture;
 
 use crate::app::App;
 use crate::component::{Change, Component};
@@ -36,5 +37,15 @@ impl Component for Query {
             }
             Ok(())
         }))
+    }
+
+    /// Which metrics are asked for is written down now and then, and at the end.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(Arc::clone(&self.0.metric_usage).run())
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
+        let usage = Arc::clone(&self.0.metric_usage);
+        Box::pin(async move { Ok(tokio::task::spawn_blocking(move || usage.write()).await?) })
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::component::{Change, Component};
 use crate::flags::Flags;
+use crate::metric_usage::MetricUsage;
 use crate::rule_groups::{RulesParts, groups, rules_context};
 use crate::settings::Settings;
 
@@ -70,7 +71,7 @@ impl Component for Rules {
 /// The engine of rules and the notifier, without groups and Alertmanagers.
 pub(crate) fn build_rules(
     (flags, settings): (&Flags, &Settings),
-    (db, engine): (&Arc<storage::Db>, &Arc<Engine>),
+    (db, usage, engine): (&Arc<storage::Db>, &Arc<MetricUsage>, &Arc<Engine>),
     (user_agent, resolver): (&str, &Resolver),
     (registry, stop): (&Registry, &CancellationToken),
 ) -> Result<(Manager, Arc<Notifier>)> {
@@ -83,7 +84,7 @@ pub(crate) fn build_rules(
         resolver: resolver.clone(),
     };
     let notifier = Arc::new(Notifier::new(options, registry)?);
-    let parts = RulesParts { db, notifier: &notifier, stop: stop.clone() };
+    let parts = RulesParts { db, usage, notifier: &notifier, stop: stop.clone() };
     let context = parts.context(Arc::clone(engine), flags, settings);
     let rules = Manager::new(context, registry, Arc::new(Timestamp::now))?;
     Ok((rules, notifier))

@@ -1,11 +1,11 @@
-//! Queries that run: they are shown and canceled, and when the process dies the next one says which they were. And who listens to
-//! notifications, until the server ends.
+//! Queries that run: they are shown and canceled, and when the process dies the next one says which they were; what they ask for is
+//! counted over restarts. And who listens to notifications, until the server ends.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use kit::{Http, Weft, eventually};
+use kit::{Answer, Exporter, Http, Weft, eventually};
 
 const NOTHING: &str = "scrape_configs: []\n";
 /// Half a minute of work.
@@ -85,4 +85,38 @@ fn who_listens_hears_that_the_server_ends() {
     assert!(heard.contains("Weft is shutting down"), "{heard}");
     assert!(weft.process.wait().success());
     assert!(!weft.process.output().contains("are aborted"), "{}", weft.process.output());
+}
+
+#[test]
+fn which_metrics_are_asked_for_outlives_a_restart() {
+    let exporter =
+        Exporter::start(|_| Answer::Metrics("asked_by_people 1\nasked_by_rule 1\nnever_asked 1\n".to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\n\
+         scrape_configs: [{{job_name: a, static_configs: [{{targets: ['{}']}}]}}]\n",
+        exporter.address
+    );
+    std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+    let rules = "groups: [{name: g, rules: [{record: made_by_rule, expr: asked_by_rule}]}]\n";
+    std::fs::write(folder.path().join("rules.yml"), rules).unwrap();
+    let weft = Weft::start_with(folder, &[], &[]);
+    eventually("the rule has a value", || {
+        let found = weft.http.query("made_by_rule")?;
+        if found[0].is_object() { Ok(()) } else { Err(found.to_string()) }
+    });
+    weft.http.query("asked_by_people").unwrap();
+    let weft = weft.restart("TERM", &[]);
+    let usage = weft.http.api("status/metric_usage").unwrap();
+    let metric = |name: &str| {
+        let metrics = usage["metrics"].as_array().unwrap().iter();
+        metrics.map(|one| (&one["name"], &one["apiCount"], one["ruleCount"].as_u64())).find(|(one, ..)| *one == name)
+    };
+    assert_eq!(
+        metric("asked_by_people").map(|(_, api, rule)| (api.as_u64(), rule)),
+        Some((Some(1), Some(0))),
+        "{usage}"
+    );
+    assert!(metric("asked_by_rule").is_some_and(|(_, _, rule)| rule > Some(0)), "{usage}");
+    assert_eq!(usage["neverAsked"]["names"], serde_json::json!(["never_asked"]), "{usage}");
 }

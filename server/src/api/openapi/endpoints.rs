@@ -258,6 +258,13 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         Json("`topByCount`, `topByAvgDuration`, `topBySumDuration` and `topByPeakSamples`."),
     ),
     endpoint(
+        "/status/metric_usage",
+        (Get, Tag::Status),
+        "Which metrics queries and rules ask for, and which are never asked for.",
+        &[&[takes("limit", Whole, "The most metrics of a list; 1,000 by default.")]],
+        Json("`metrics`, and `neverAsked` with `metricRelabelConfigs` that drop those."),
+    ),
+    endpoint(
         "/admin/tsdb/delete_series",
         (Changes, Tag::Admin),
         "Deletes what series have in a range.",

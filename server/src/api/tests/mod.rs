@@ -8,6 +8,7 @@ mod explain;
 mod explain_targets;
 mod federate;
 mod known;
+mod metric_usage;
 mod paths;
 mod rule_history;
 mod running_queries;

@@ -15,12 +15,14 @@ mod world;
 
 use serde_json::Value;
 
-use compare::{Answer, differences};
+use compare::{Answer, Difference, differences};
 use known::{KNOWN, NOT_SERVED};
 use world::World;
 
 /// Of one exchange no more differences than these are shown.
 const SHOWN_MAX: usize = 6;
+/// How often a question is asked whose answer differs.
+const ATTEMPTS: usize = 4;
 /// From this exchange on the configuration has a field that nobody knows.
 const BROKEN: &str = "reload with broken config";
 
@@ -36,16 +38,11 @@ fn answers_as_the_recorded_server() {
         if name == BROKEN {
             world.add_unknown_field();
         }
-        let ours = world.ask(&case["request"]);
-        if ours.status == 404 && NOT_SERVED.iter().any(|path| case["request"]["path"] == *path) {
+        if NOT_SERVED.iter().any(|path| case["request"]["path"] == *path) && world.ask(&case["request"]).status == 404 {
             continue;
         }
-        let mut all = differences(name, &Answer::recorded(&case["response"]), &ours);
-        all.retain(|(place, _)| {
-            let known = KNOWN.iter().position(|known| known.case == name && known.place == place);
-            known.into_iter().for_each(|known| seen[known] = true);
-            known.is_none()
-        });
+        let (all, known) = compared(&world, name, &case);
+        known.into_iter().for_each(|known| seen[known] = true);
         n_alike += usize::from(all.is_empty());
         found.extend(all.into_iter().take(SHOWN_MAX).map(|(place, text)| format!("{name}: {place}: {text}")));
     }
@@ -53,4 +50,24 @@ fn answers_as_the_recorded_server() {
     found.extend(same.map(|(known, _)| format!("{}: {} is the same now: {}", known.case, known.place, known.why)));
     assert!(found.is_empty(), "{n_alike} alike, {} differences:\n{}", found.len(), found.join("\n"));
     assert!(n_alike > 65, "only {n_alike} exchanges were compared");
+}
+
+/// What differs in an exchange, without the entries of [`KNOWN`], and those.
+fn compared(world: &World, name: &str, case: &Value) -> (Vec<Difference>, Vec<usize>) {
+    let recorded = Answer::recorded(&case["response"]);
+    let mut attempt = 1;
+    loop {
+        let (mut all, mut seen) = (differences(name, &recorded, &world.ask(&case["request"])), Vec::new());
+        all.retain(|(place, _)| {
+            let known = KNOWN.iter().position(|known| known.case == name && known.place == place);
+            seen.extend(known);
+            known.is_none()
+        });
+        // On a busy machine a scrape may miss its timeout of half a second: the next one is looked at, too.
+        if all.is_empty() || attempt == ATTEMPTS || case["request"]["method"] != "GET" {
+            return (all, seen);
+        }
+        attempt += 1;
+        world.scrape_again();
+    }
 }

@@ -73,6 +73,23 @@ impl World {
         recorded.replace(PORT, &format!(":{port}"))
     }
 
+    /// Waits until every target was scraped once more, and the rules have seen it.
+    pub fn scrape_again(&self) {
+        let http = Http::new(format!("{}/prom", self.base));
+        let now = jiff::Timestamp::now();
+        let is_later = |time: &Value| time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap() > now;
+        eventually("all targets are scraped again", || {
+            let targets = http.api("targets?state=active")?["activeTargets"].take();
+            let again = targets.as_array().unwrap().iter().all(|target| is_later(&target["lastScrape"]));
+            if again { Ok(()) } else { Err(targets.to_string()) }
+        });
+        eventually("all rules are evaluated again", || {
+            let groups = http.api("rules")?["groups"].take();
+            let again = groups.as_array().unwrap().iter().all(|group| is_later(&group["lastEvaluation"]));
+            if again { Ok(()) } else { Err(groups.to_string()) }
+        });
+    }
+
     pub fn add_unknown_field(&self) {
         let path = self.folder.path().join("prom.yml");
         let text = fs::read_to_string(&path).unwrap();
