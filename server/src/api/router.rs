@@ -12,9 +12,9 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::methods::{changes, get, get_post, health, life};
 use super::{
-    admin, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, metric_usage, notifications, openapi,
-    page, query, readiness, redirect, rules, rules_backfill, rules_replay, running_queries, search, self_metrics,
-    series, status, targets, tsdb_status,
+    admin, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, metric_usage,
+    notifications, openapi, page, query, readiness, redirect, rules, rules_backfill, rules_replay, running_queries,
+    search, self_metrics, series, status, targets, tsdb_status,
 };
 use crate::app::App;
 

@@ -10,6 +10,7 @@ use super::params::{TIME_MAX, TIME_MIN};
 use super::work::{self, Origin};
 use super::{ApiError, Kind, Params};
 use crate::app::App;
+use crate::metric_usage::Counted;
 
 /// The label that says whose a series is.
 const NAMESPACE: &str = "namespace";
@@ -43,8 +44,8 @@ impl Visible {
     /// The store as the request may see it.
     pub(super) fn store(&self, app: &App) -> Arc<dyn Querier> {
         match &self.0 {
-            None => Arc::<storage::Db>::clone(&app.db),
-            Some(matcher) => Arc::new(Restricted { store: Arc::clone(&app.db), matcher: matcher.clone() }),
+            None => Arc::new(app.querier.clone()),
+            Some(matcher) => Arc::new(Restricted { store: app.querier.clone(), matcher: matcher.clone() }),
         }
     }
 
@@ -82,7 +83,7 @@ fn is_namespace(name: &str) -> bool {
 
 /// A store with only those series that a matcher leaves.
 struct Restricted {
-    store: Arc<storage::Db>,
+    store: Counted,
     matcher: Matcher,
 }
 
