@@ -4,13 +4,13 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
-    AppendError, Appender, Committed, Exemplar, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
+    AppendError, Appender, Committed, Exemplar, Grow, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
     QuerierError, ReadHints, Scraped, Selection, SeriesAppendError, SeriesAppender, SeriesBatch, SourceId, Timestamp,
 };
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use roaring::RoaringBitmap;
 use crate::append::scrape;
 use crate::append::series::{self, SeriesLayouts};
 use crate::bounds::Bounds;
+use crate::cardinality::Cardinality;
 use crate::compaction::pace::{Compacted, Pace};
 use crate::components::Components;
 use crate::deletes::settle::{any_masked, settle};
@@ -49,7 +50,7 @@ use crate::stats::Stats;
 use crate::tombstones::{RetentionRule, Tombstones};
 use crate::writer::flushed::FlushMarks;
 use crate::writer::state::SourceStates;
-use crate::{compaction, deletes, limits, listing, partition_stats, retention, stats};
+use crate::{cardinality, compaction, deletes, limits, listing, partition_stats, retention, stats};
 
 /// What one opening of a directory hands to the next.
 #[derive(Debug)]
@@ -302,6 +303,15 @@ impl Db {
 
     pub(crate) fn memory_unused(&self) -> usize {
         self.components.options.memory_bytes.saturating_sub(self.components.memory.block_cache.get_usage())
+    }
+
+    pub(crate) fn cardinality(
+        &self,
+        label: &str,
+        ranges: (&RangeInclusive<Timestamp>, &RangeInclusive<Timestamp>),
+        grow: &Grow<'_>,
+    ) -> Result<Cardinality, QuerierError> {
+        cardinality::cardinality(&self.components, label, ranges, grow)
     }
 
     pub(crate) fn partitions(&self) -> Result<Vec<PartitionStats>, Error> {

@@ -11,7 +11,7 @@
 //!   `index/` ids, postings, matchers · `reader/` rows and pages into columns, the read cache, scans · `tombstones` ·
 //!   `writer/` what a source may write next · `components` all of these side by side. Above them, each knowing the parts but
 //!   not the whole: `append/` rows in · `compaction/` rows into pages, small partitions into large ones · `deletes/`,
-//!   `retention/` what goes · `exemplars`, `listing`, `stats`, `partition_stats`, `stored` · `open/` opens a directory and repairs it. `db` joins
+//!   `retention/` what goes · `exemplars`, `listing`, `stats`, `cardinality`, `partition_stats`, `stored` · `open/` opens a directory and repairs it. `db` joins
 //!   them, `recovery/` opens a directory again after damage, `read_copy` one beside its server. Beside them: `atomic_timestamp`, `bounds`, `clock`, `drain`,
 //!   `limits`, `metrics`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
@@ -23,6 +23,7 @@ mod append;
 mod atomic_timestamp;
 mod bounds;
 mod cache;
+mod cardinality;
 mod clock;
 mod compaction;
 mod components;
@@ -53,6 +54,7 @@ mod stored;
 mod tombstones;
 mod writer;
 
+pub use cardinality::{Cardinality, SeriesCount};
 pub use clock::{Clock, Told};
 pub use compaction::pace::Compacted;
 pub use error::Error;

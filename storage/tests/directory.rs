@@ -325,7 +325,7 @@ fn a_copy_is_read_beside_the_directory() {
     let partitions = copy.partitions().unwrap();
     let samples: u64 = partitions.iter().filter_map(|one| one.samples).sum();
     assert_eq!(samples, 40, "{partitions:?}");
-    let rows: Vec<_> = partitions.iter().filter(|one| !one.flushed).collect();
+    let rows: Vec<_> = partitions.iter().filter(|one| one.level == 0).collect();
     assert_eq!(rows.len(), 1, "{partitions:?}");
     assert_eq!(
         (rows[0].start, rows[0].end, rows[0].sources, rows[0].series),

@@ -1,6 +1,7 @@
 //! The HTTP API: one file a family of endpoints, and what handlers share.
 
 mod admin;
+mod cardinality;
 mod cors;
 mod cost;
 mod error;

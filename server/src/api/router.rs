@@ -12,7 +12,7 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::methods::{changes, get, get_post, health, life};
 use super::{
-    admin, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, metric_usage,
+    admin, cardinality, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, metric_usage,
     notifications, openapi, page, query, readiness, redirect, rules, rules_backfill, rules_replay, running_queries,
     search, self_metrics, series, status, targets, tsdb_status,
 };
@@ -60,6 +60,7 @@ fn v1(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/status/active_queries", get(running_queries::active))
         .route("/status/active_queries/cancel", changes(running_queries::cancel))
         .route("/status/top_queries", get(running_queries::top))
+        .route("/status/cardinality", get(cardinality::cardinality))
         .route("/status/metric_usage", get(metric_usage::metric_usage))
         .route("/features", get(features::features))
         .route("/openapi.yaml", get(openapi::document))

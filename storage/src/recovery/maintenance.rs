@@ -1,15 +1,16 @@
 //! Background work, deletions and counts, through whichever opening of the directory there is.
 
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Exemplar, Labels, Matcher, Timestamp};
+use model::{Exemplar, Grow, Labels, Matcher, QuerierError, Timestamp};
 
-use super::Db;
 use super::worker::Worker;
+use super::{Db, StoreError as _};
+use crate::cardinality::Cardinality;
 use crate::compaction::pace::{Compacted, Pace};
 use crate::error::Error;
 use crate::partition_stats::PartitionStats;
@@ -192,6 +193,24 @@ impl Db {
     pub fn partitions(&self) -> Result<Vec<PartitionStats>, Error> {
         let opening = self.enter_query()?;
         let counted = opening.partitions();
+        self.note(&opening, &counted);
+        counted
+    }
+
+    /// Counts the series of a range of time by the values of a label; those are new that are not in the range before. `grow` is told
+    /// what that takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `grow` refuses.
+    pub fn cardinality(
+        &self,
+        label: &str,
+        range: &RangeInclusive<Timestamp>,
+        before: &RangeInclusive<Timestamp>,
+        grow: &Grow<'_>,
+    ) -> Result<Cardinality, QuerierError> {
+        let opening = self.enter_query().map_err(QuerierError::from_store)?;
+        let counted = opening.cardinality(label, (range, before), grow);
         self.note(&opening, &counted);
         counted
     }

@@ -258,6 +258,18 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         Json("`topByCount`, `topByAvgDuration`, `topBySumDuration` and `topByPeakSamples`."),
     ),
     endpoint(
+        "/status/cardinality",
+        (Get, Tag::Status),
+        "The series of a day by the values of a label, and how many of them the day before had not.",
+        &[&[
+            takes("label", Text, "The name of the label; `__name__` by default."),
+            takes("day", Text, "Of UTC, such as 2026-01-31; today by default."),
+            takes("sort", Word(&["series", "new"]), "Which values come first."),
+            takes("limit", Whole, "The most values; 100 by default."),
+        ]],
+        Json("`total`, `without` the label, and `values`, each with `series` and `newSeries`."),
+    ),
+    endpoint(
         "/status/metric_usage",
         (Get, Tag::Status),
         "Which metrics queries and rules ask for, and which are never asked for.",

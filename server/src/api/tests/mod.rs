@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test: a failed step is its message")]
 
 mod bounds;
+mod cardinality;
 mod cost;
 mod explain;
 mod explain_targets;
