@@ -14,6 +14,7 @@ mod federate;
 mod form;
 pub(crate) mod format;
 mod lifecycle;
+mod mcp;
 mod metadata;
 mod methods;
 mod metric_usage;

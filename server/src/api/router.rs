@@ -12,9 +12,9 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::methods::{changes, get, get_post, health, life};
 use super::{
-    admin, cardinality, cors, cost, exemplars, explain_targets, features, federate, lifecycle, metadata, metric_usage,
-    notifications, openapi, page, query, readiness, redirect, rules, rules_backfill, rules_replay, running_queries,
-    search, self_metrics, series, status, targets, tsdb_status,
+    admin, cardinality, cors, cost, exemplars, explain_targets, features, federate, lifecycle, mcp, metadata,
+    metric_usage, notifications, openapi, page, query, readiness, redirect, rules, rules_backfill, rules_replay,
+    running_queries, search, self_metrics, series, status, targets, tsdb_status,
 };
 use crate::app::App;
 
@@ -106,6 +106,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/-/ready", health(lifecycle::ready))
         .route("/-/reload", life(lifecycle::reload))
         .route("/-/quit", life(lifecycle::quit))
+        .merge(of_assistants(&app))
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&app), lifecycle::observe))
         // A second bound for handlers that read bodies by themselves.
@@ -122,6 +123,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     // Outermost: it changes paths before they are matched.
     router.layer(from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
+}
+
+/// The routes that need `--web.enable-mcp`.
+fn of_assistants(app: &Arc<App>) -> Router<Arc<App>> {
+    if !app.flags.web_enable_mcp {
+        return Router::new();
+    }
+    let api = Router::new().nest("/api/v1", v1(app)).with_state(Arc::clone(app));
+    Router::new().route_service("/mcp", mcp::service(app, api))
 }
 
 fn federation() -> MethodRouter<Arc<App>> {

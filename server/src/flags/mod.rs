@@ -83,6 +83,8 @@ flags! {
         web_enable_admin_api: bool = ("web.enable-admin-api", "false");
         /// Most clients that listen to notifications at once.
         web_max_notifications_subscribers: usize = ("web.max-notifications-subscribers", "16");
+        /// Serve the Model Context Protocol at /mcp, for assistants: what can be read by the API.
+        web_enable_mcp: bool = ("web.enable-mcp", "false");
         /// Title of the web pages.
         web_page_title: String = ("web.page-title", "Prometheus Time Series Collection and Processing Server");
         /// Regular expression, anchored: origins that browsers may query from.

@@ -40,7 +40,7 @@ const METRICS: &str = "/metrics";
 /// Paths below the route prefix that change something or end the server; by verb `create`.
 const CHANGES: [&str; 5] = ["/-/reload", "/-/quit", "/api/v1/admin/", "/api/v1/write", "/api/v1/otlp/"];
 /// What a user may read who sees some namespaces only: it is cut down to these, or says nothing of anyone.
-const OF_TENANTS: [&str; 13] = [
+const OF_TENANTS: [&str; 14] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/query_exemplars",
@@ -54,6 +54,7 @@ const OF_TENANTS: [&str; 13] = [
     "/api/v1/search/",
     "/api/v1/status/buildinfo",
     "/federate",
+    "/mcp",
 ];
 
 /// What a request may do.
@@ -216,6 +217,11 @@ impl Tenant {
             Refusal::Unauthorized => "unauthorized".to_owned(),
         })?;
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// May one who sees some namespaces only ask for this path, below the route prefix?
+    pub(crate) fn may_ask(path: &str) -> bool {
+        is_of(&OF_TENANTS, path)
     }
 
     /// Who it is.

@@ -9,6 +9,7 @@ mod explain;
 mod explain_targets;
 mod federate;
 mod known;
+mod mcp;
 mod metric_usage;
 mod paths;
 mod rule_history;
