@@ -116,10 +116,21 @@ impl Weft {
     #[track_caller]
     #[must_use]
     pub fn restart(self, signal: &str, flags: &[&str]) -> Self {
+        self.restart_after(signal, flags, || ())
+    }
+
+    /// The same; does something while it is away.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    #[track_caller]
+    #[must_use]
+    pub fn restart_after(self, signal: &str, flags: &[&str], meanwhile: impl FnOnce()) -> Self {
         let Self { mut process, folder, environment, .. } = self;
         process.signal(signal);
         process.wait();
         drop(process);
+        meanwhile();
         let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         Self::start_in(folder, flags, "", &environment)
     }

@@ -1,5 +1,7 @@
 //! Weft restarts while alerts are in each of their states.
 
+use std::time::{Duration, Instant};
+
 use kit::{Alertmanager, Http, eventually, free_port};
 
 use crate::world::{Seen, Target, alerting, eventually_named, held, in_state, metric, program, sends_to, start};
@@ -7,6 +9,8 @@ use crate::world::{Seen, Target, alerting, eventually_named, held, in_state, met
 /// An Alertmanager takes an alert as firing for four delays, in which a restart is over; and alerts are restored whatever is left
 /// of `for`.
 const FLAGS: [&str; 2] = ["--rules.alert.resend-delay=15s", "--rules.alert.for-grace-period=0s"];
+/// Some slots of a group of 200 ms.
+const OUTAGE: Duration = Duration::from_secs(1);
 /// A restart does not take longer than this.
 const AWAY_MAX_MS: i64 = 40_000;
 const RULES: &str = "\
@@ -107,7 +111,6 @@ fn a_grace_period_is_waited_for() {
 #[test]
 fn no_evaluation_of_a_recording_rule_is_missing() {
     let target = Target::start("bad{i=\"1\"} 1\n");
-    // No restart is over within an interval.
     let rules =
         "groups: [{name: g, interval: 200ms, rules: [{record: n, expr: count(bad)}, {record: twice, expr: n + n}]}]";
     let weft = target.weft(rules, "", &FLAGS);
@@ -119,7 +122,11 @@ fn no_evaluation_of_a_recording_rule_is_missing() {
         if times.len() >= count { Ok(times) } else { Err(format!("{times:?}")) }
     };
     let before = eventually("some are recorded", || times(&weft.http, "twice", 3));
-    let weft = weft.restart("KILL", &FLAGS);
+    // It is away for some slots, however fast it starts.
+    let weft = weft.restart_after("KILL", &FLAGS, || {
+        let begun = Instant::now();
+        eventually("slots are over", || if begun.elapsed() > OUTAGE { Ok(()) } else { Err("not yet".to_owned()) });
+    });
     let made_up = eventually("some were made up", || {
         let count = metric(&weft.http, "weft_rule_group_backfilled_iterations_total");
         if count > 0.0 { Ok(count as usize) } else { Err("none".to_owned()) }
