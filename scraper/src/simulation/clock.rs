@@ -48,10 +48,9 @@ async fn targets_that_come_after_the_clock_was_set_are_scraped_within_their_inte
         world.apply(&format!("{{{JOB}}}")).await;
         world.clock_set_ms.fetch_add(step, Ordering::Relaxed);
         world.discover(&[("j", &[world.labels("t", &[])])]).await;
-        world.seconds(30.0).await;
-        assert!((3..=4).contains(&world.asked()["t"].len()));
+        world.scraped("t", 3).await;
         let times = times(&world);
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 10_000), "{times:?}");
+        assert!(times.len() >= 2 && times.windows(2).all(|pair| pair[1] - pair[0] == 10_000), "{times:?}");
         assert!((step..step + 10_001).contains(&times[0]), "{times:?}");
     }
 }
