@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use model::{Labels, Listing, Matcher, Parts, Querier, QuerierError, ReadHints, Selection};
+use model::{Labels, Matcher, Querier, Selection};
 use query::Bounds;
 
 use super::params::{TIME_MAX, TIME_MIN};
 use super::work::{self, Origin};
 use super::{ApiError, Kind, Params};
 use crate::app::App;
-use crate::metric_usage::Counted;
 
 /// The label that says whose a series is.
 const NAMESPACE: &str = "namespace";
@@ -43,10 +42,8 @@ impl Visible {
 
     /// The store as the request may see it.
     pub(super) fn store(&self, app: &App) -> Arc<dyn Querier> {
-        match &self.0 {
-            None => Arc::new(app.querier.clone()),
-            Some(matcher) => Arc::new(Restricted { store: app.querier.clone(), matcher: matcher.clone() }),
-        }
+        let store = &app.querier;
+        Arc::new(self.0.clone().map_or_else(|| store.clone(), |matcher| store.restricted(matcher)))
     }
 
     /// Some matchers and what the request may see at most.
@@ -79,49 +76,6 @@ async fn stored(app: &Arc<App>, of: (&Params, &Origin)) -> Result<Vec<String>, A
 fn is_namespace(name: &str) -> bool {
     let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     letters && !name.is_empty() && name.len() <= NAME_MAX
-}
-
-/// A store with only those series that a matcher leaves.
-struct Restricted {
-    store: Counted,
-    matcher: Matcher,
-}
-
-impl Restricted {
-    fn matchers(&self, selection: &Selection<'_>) -> Vec<Matcher> {
-        selection.matchers.iter().chain([&self.matcher]).cloned().collect()
-    }
-}
-
-impl Querier for Restricted {
-    fn open<'q>(
-        &'q self,
-        selection: &Selection<'_>,
-        hints: &ReadHints<'_>,
-    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        self.store.open(&Selection { matchers: &self.matchers(selection), ..*selection }, hints)
-    }
-
-    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        self.store.list_series(&Selection { matchers: &self.matchers(selection), ..*selection }, listing)
-    }
-
-    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        self.store.list_label_names(&Selection { matchers: &self.matchers(selection), ..*selection }, listing)
-    }
-
-    fn list_label_values(
-        &self,
-        name: &str,
-        selection: &Selection<'_>,
-        listing: &Listing<'_>,
-    ) -> Result<Vec<String>, QuerierError> {
-        self.store.list_label_values(name, &Selection { matchers: &self.matchers(selection), ..*selection }, listing)
-    }
-
-    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
-        self.store.listing_warnings(&Selection { matchers: &self.matchers(selection), ..*selection })
-    }
 }
 
 #[cfg(test)]

@@ -2,23 +2,36 @@
 
 use std::sync::Arc;
 
-use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, Selection};
+use model::{Labels, Listing, Matcher, Parts, Querier, QuerierError, ReadHints, Selection};
 
 use super::counts::Origin;
 use super::usage::MetricUsage;
 
-/// A store that counts which metrics are read of it.
+/// A store that counts which metrics are read of it. It may be restricted to series that a matcher selects.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     db: Arc<storage::Db>,
     usage: Arc<MetricUsage>,
     origin: Origin,
+    restricted_to: Option<Matcher>,
 }
 
 impl Counted {
     /// For questions of this origin.
     pub(crate) fn new(db: &Arc<storage::Db>, usage: &Arc<MetricUsage>, origin: Origin) -> Self {
-        Self { db: Arc::clone(db), usage: Arc::clone(usage), origin }
+        Self { db: Arc::clone(db), usage: Arc::clone(usage), origin, restricted_to: None }
+    }
+
+    /// The same store with only the series that the matcher selects.
+    pub(crate) fn restricted(&self, to: Matcher) -> Self {
+        Self { restricted_to: Some(to), ..self.clone() }
+    }
+
+    /// Calls `read` with the selection and the matcher that every one has.
+    fn read<T>(&self, selection: &Selection<'_>, read: impl FnOnce(&Selection<'_>) -> T) -> T {
+        let Some(matcher) = &self.restricted_to else { return read(selection) };
+        let matchers: Vec<Matcher> = selection.matchers.iter().chain([matcher]).cloned().collect();
+        read(&Selection { matchers: &matchers, ..*selection })
     }
 }
 
@@ -29,16 +42,16 @@ impl Querier for Counted {
         hints: &ReadHints<'_>,
     ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         self.usage.count(selection.matchers, self.origin);
-        self.db.open(selection, hints)
+        self.read(selection, |selection| self.db.open(selection, hints))
     }
 
     // Listings are for whoever looks for names, and ask for no metric.
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        self.db.list_series(selection, listing)
+        self.read(selection, |selection| self.db.list_series(selection, listing))
     }
 
     fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        self.db.list_label_names(selection, listing)
+        self.read(selection, |selection| self.db.list_label_names(selection, listing))
     }
 
     fn list_label_values(
@@ -47,10 +60,10 @@ impl Querier for Counted {
         selection: &Selection<'_>,
         listing: &Listing<'_>,
     ) -> Result<Vec<String>, QuerierError> {
-        self.db.list_label_values(name, selection, listing)
+        self.read(selection, |selection| self.db.list_label_values(name, selection, listing))
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
-        self.db.listing_warnings(selection)
+        self.read(selection, |selection| self.db.listing_warnings(selection))
     }
 }
