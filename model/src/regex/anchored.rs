@@ -30,8 +30,14 @@ impl Regex {
         let mut texts: Vec<String> = texts.into_iter().collect();
         texts.sort_unstable();
         texts.dedup();
-        let source = texts.iter().map(|text| regex_syntax::escape(text)).collect::<Vec<_>>().join("|");
+        let source = texts.iter().map(|text| Self::escape(text)).collect::<Vec<_>>().join("|");
         Self { source, plan: Plan::Branches(Branches::exact(texts)), prefixes: Vec::new() }
+    }
+
+    /// A text as an expression that matches it alone.
+    #[must_use]
+    pub fn escape(text: &str) -> String {
+        regex_syntax::escape(text)
     }
 
     /// Compiles an expression as a matcher has it.

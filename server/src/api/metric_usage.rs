@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use config::Yaml;
-use model::Timestamp;
+use model::{Regex, Timestamp};
 use serde::Serialize;
 
 use super::executor::in_place;
@@ -117,7 +117,7 @@ impl<'a> MetricJson<'a> {
 
 /// A rule that drops these metrics; empty for none.
 fn dropping<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(escaped).collect();
+    let names: Vec<String> = names.map(Regex::escape).collect();
     if names.is_empty() {
         return String::new();
     }
@@ -130,18 +130,6 @@ fn dropping<'a>(names: impl Iterator<Item = &'a str>) -> String {
         ("action", Yaml::text("drop")),
     ]);
     Yaml::Map(vec![(Cow::Borrowed("metric_relabel_configs"), Yaml::List(vec![rule]))]).print()
-}
-
-/// A name as a regular expression of itself alone.
-fn escaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for c in name.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            text.push('\\');
-        }
-        text.push(c);
-    }
-    text
 }
 
 #[cfg(test)]
