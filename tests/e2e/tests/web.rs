@@ -144,12 +144,8 @@ const SESAME: &str = "$2b$04$pHRZFuZUCvXdT09m8OsdyeUgH6oCapWAuzkkcmQk1EUy35f6MzD
 /// Weft and where it listens; kit's own start asks over plain HTTP.
 fn start_with_tls(folder: &tempfile::TempDir, flag: &str) -> (kit::Process, String) {
     let log = folder.path().join("weft.log");
-    let process = kit::Process::start(&mut Weft::command(folder.path(), &[flag]), &log);
-    let address = eventually("weft listens", || {
-        let output = process.output();
-        let line = output.lines().find(|line| line.contains("Start listening")).ok_or(output.clone())?;
-        Ok(line.split("address=").nth(1).ok_or("no address")?.split_whitespace().next().unwrap_or_default().to_owned())
-    });
+    let mut process = kit::Process::start(&mut Weft::command(folder.path(), &[flag]), &log);
+    let address = Weft::address_of(&mut process);
     (process, address)
 }
 

@@ -74,13 +74,7 @@ impl Weft {
         let log = folder.path().join("weft.log");
         fs::remove_file(&log).ok();
         let mut process = Process::start(Self::command(folder.path(), flags).envs(environment.iter().cloned()), &log);
-        let address = eventually("weft listens", || {
-            let output = process.output();
-            assert!(process.ended().is_none(), "weft ended:\n{output}");
-            let line = output.lines().find(|line| line.contains("Start listening for connections")).ok_or("no line")?;
-            let address = line.split("address=").nth(1).ok_or("no address")?;
-            Ok(address.split_whitespace().next().unwrap_or_default().to_owned())
-        });
+        let address = Self::address_of(&mut process);
         let http = Http::new(format!("http://{address}"));
         eventually("weft is ready", || match http.get(&format!("{prefix}/-/ready")) {
             Ok((200, _)) => Ok(()),
@@ -88,6 +82,22 @@ impl Weft {
         });
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Self { process, http, address, folder, environment }
+    }
+
+    /// Where a process that runs Weft listens, once it does.
+    ///
+    /// # Panics
+    /// When it ends before.
+    #[track_caller]
+    #[must_use]
+    pub fn address_of(process: &mut Process) -> String {
+        eventually("weft listens", || {
+            let output = process.output();
+            assert!(process.ended().is_none(), "weft ended:\n{output}");
+            let line = output.lines().find(|line| line.contains("Start listening for connections")).ok_or("no line")?;
+            let address = line.split("address=").nth(1).ok_or("no address")?;
+            Ok(address.split_whitespace().next().unwrap_or_default().to_owned())
+        })
     }
 
     /// The command that starts it in a folder that holds `prometheus.yml`.

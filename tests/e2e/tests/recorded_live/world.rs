@@ -54,13 +54,7 @@ impl World {
         // Not by the kit: names in answers are relative, as those of the recorded server were.
         let mut command = Command::new(Weft::binary());
         let mut weft = Process::start(command.current_dir(folder.path()).args(FLAGS), &folder.path().join("weft.log"));
-        let base = eventually("weft listens", || {
-            let output = weft.output();
-            assert!(weft.ended().is_none(), "weft ended:\n{output}");
-            let line = output.lines().find(|line| line.contains("Start listening for connections")).ok_or("no line")?;
-            let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-            Ok(format!("http://{}", address.ok_or("no address")?))
-        });
+        let base = format!("http://{}", Weft::address_of(&mut weft));
         settle(&Http::new(format!("{base}/prom")));
         let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
