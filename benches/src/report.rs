@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::servers::Server;
+use crate::servers::{Kind, Server};
 
 /// One number.
 #[derive(Clone, Debug)]
@@ -32,6 +33,30 @@ pub struct Sheet {
     pub notes: Vec<String>,
     /// Everything else, for the JSON.
     pub details: BTreeMap<&'static str, Value>,
+}
+
+/// Measures Weft and, if there is its binary, Prometheus, one after another and each in a folder of its own that is removed at the
+/// end. `what` names the folders.
+///
+/// # Errors
+/// When a binary does not run, or `measure` fails.
+pub fn side_by_side(
+    what: &str,
+    (weft, prometheus): (&Path, Option<&PathBuf>),
+    mut measure: impl FnMut(&Path, &mut Sheet) -> Result<()>,
+) -> Result<Vec<Sheet>> {
+    let mut sheets = Vec::new();
+    let binaries = [(Kind::Weft, Some(weft)), (Kind::Prometheus, prometheus.map(PathBuf::as_path))];
+    for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
+        let mut sheet = Sheet::new(Server::find(kind, binary)?);
+        writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;
+        let folder = std::env::temp_dir().join(format!("weft-{what}-{}-{}", std::process::id(), kind.name()));
+        let measured = measure(&folder, &mut sheet);
+        std::fs::remove_dir_all(&folder).ok();
+        measured?;
+        sheets.push(sheet);
+    }
+    Ok(sheets)
 }
 
 impl Sheet {

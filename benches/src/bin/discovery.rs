@@ -15,8 +15,8 @@ use benches::clock::wait;
 use benches::http::Http;
 use benches::kube_api::{Api, ClusterOptions, KEPT_ONE_IN, serve};
 use benches::process::Process;
-use benches::report::{Sheet, table};
-use benches::servers::{Kind, Server, Start};
+use benches::report::{Sheet, side_by_side, table};
+use benches::servers::{Server, Start};
 use clap::Parser;
 use tokio::sync::oneshot;
 
@@ -61,20 +61,13 @@ fn main() -> Result<()> {
     if flags.serve {
         return serve_api(&flags);
     }
-    let mut sheets = Vec::new();
-    let binaries = [(Kind::Weft, Some(&flags.weft)), (Kind::Prometheus, flags.prometheus.as_ref())];
-    for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
-        let mut sheet = Sheet::new(Server::find(kind, binary)?);
-        writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;
-        let folder = std::env::temp_dir().join(format!("weft-discovery-{}-{}", std::process::id(), kind.name()));
-        let measured = measure(&flags, &folder, &mut sheet);
+    let sheets = side_by_side("discovery", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
+        let measured = measure(&flags, folder, sheet);
         if measured.is_err() {
             writeln!(std::io::stdout(), "{}", last_words(&folder.join("server.log")))?;
         }
-        std::fs::remove_dir_all(&folder).ok();
-        measured?;
-        sheets.push(sheet);
-    }
+        measured
+    })?;
     let ClusterOptions { nodes, pods, services, .. } = flags.cluster;
     writeln!(std::io::stdout(), "\n{nodes} nodes, {pods} pods, {services} services")?;
     write!(std::io::stdout(), "{}", table(&sheets))?;

@@ -10,9 +10,9 @@ use anyhow::{Result, bail};
 use benches::clock::wait;
 use benches::http::Http;
 use benches::process::Process;
-use benches::report::{Sheet, table};
+use benches::report::{Sheet, side_by_side, table};
 use benches::rules::{RuleOptions, Targets};
-use benches::servers::{Kind, Server, Start};
+use benches::servers::Start;
 use clap::Parser;
 
 /// How often it is looked whether all targets were scraped, and for how long.
@@ -53,17 +53,9 @@ fn main() -> Result<()> {
     let Flags { targets, series, interval, .. } = flags;
     let options = RuleOptions { rules: 0, targets, series, interval, query: String::new() };
     let served = Targets::serve(&options)?;
-    let mut sheets = Vec::new();
-    let binaries = [(Kind::Weft, Some(&flags.weft)), (Kind::Prometheus, flags.prometheus.as_ref())];
-    for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
-        let mut sheet = Sheet::new(Server::find(kind, binary)?);
-        writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;
-        let folder = std::env::temp_dir().join(format!("weft-federate-{}-{}", std::process::id(), kind.name()));
-        let measured = measure(&flags, (&served, &options), &folder, &mut sheet);
-        std::fs::remove_dir_all(&folder).ok();
-        measured?;
-        sheets.push(sheet);
-    }
+    let sheets = side_by_side("federate", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
+        measure(&flags, (&served, &options), folder, sheet)
+    })?;
     writeln!(std::io::stdout(), "\n{} series, {} requests in each format", targets * series, flags.requests)?;
     write!(std::io::stdout(), "{}", table(&sheets))?;
     Ok(())

@@ -12,9 +12,9 @@ use anyhow::{Result, bail};
 use benches::clock::wait;
 use benches::http::Http;
 use benches::process::Process;
-use benches::report::{Sheet, table};
+use benches::report::{Sheet, side_by_side, table};
 use benches::rules::{RuleOptions, Targets};
-use benches::servers::{Kind, Server, Start};
+use benches::servers::Start;
 use clap::Parser;
 
 /// A server that takes longer to evaluate all groups is given up.
@@ -42,17 +42,9 @@ struct Flags {
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let targets = Targets::serve(&flags.rules)?;
-    let mut sheets = Vec::new();
-    let binaries = [(Kind::Weft, Some(&flags.weft)), (Kind::Prometheus, flags.prometheus.as_ref())];
-    for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
-        let mut sheet = Sheet::new(Server::find(kind, binary)?);
-        writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;
-        let folder = std::env::temp_dir().join(format!("weft-rules-{}-{}", std::process::id(), kind.name()));
-        let measured = measure(&flags, &targets, &folder, &mut sheet);
-        std::fs::remove_dir_all(&folder).ok();
-        measured?;
-        sheets.push(sheet);
-    }
+    let sheets = side_by_side("rules", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
+        measure(&flags, &targets, folder, sheet)
+    })?;
     let RuleOptions { rules, targets, series, interval, .. } = flags.rules;
     writeln!(std::io::stdout(), "\n{rules} rules, {} series, {interval} s", targets * series)?;
     write!(std::io::stdout(), "{}", table(&sheets))?;
