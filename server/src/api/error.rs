@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Canceled,
     NotFound,
     Timeout,
-    /// The user has no right to what was asked for.
+    /// The user is not authorized for the request.
     Forbidden,
     Internal,
     /// The endpoint is disabled by configuration.

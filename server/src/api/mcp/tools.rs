@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub(super) struct Endpoint {
     pub(super) name: &'static str,
     what: &'static str,
-    /// Below the route prefix; `{}` stands for the first argument.
+    /// Relative to the route prefix; `{}` is a placeholder for the first argument.
     pub(super) path: &'static str,
     pub(super) arguments: &'static [Argument],
 }

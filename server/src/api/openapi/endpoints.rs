@@ -46,14 +46,14 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (GetPost, Tag::Query),
         "Evaluates a query at one time.",
         &[QUERY, AT, EVALUATION, COST],
-        Json("`resultType` (`vector`, `matrix`, `scalar` or `string`), `result`, and what was asked for beside it."),
+        Json("`resultType` (`vector`, `matrix`, `scalar` or `string`), `result`, and statistics or plan if requested."),
     ),
     endpoint(
         "/query_range",
         (GetPost, Tag::Query),
         "Evaluates a query at each step of a range.",
         &[QUERY, STEPS, EVALUATION, COST],
-        Json("`resultType` `matrix`, `result`, and what was asked for beside it."),
+        Json("`resultType` `matrix`, `result`, and statistics or plan if requested."),
     ),
     endpoint(
         "/query_exemplars",
