@@ -54,8 +54,7 @@ section! {
         /// Servers that samples are sent to.
         #[yaml(
             ListOf<RemoteWriteConfig>,
-            with = (global.name_validation, "empty or null remote write config section");
-            unserved = "samples are not sent to other servers yet"
+            with = (global.name_validation, "empty or null remote write config section")
         )]
         pub remote_write: Vec<RemoteWriteConfig>,
         /// Servers that queries ask for further samples.
@@ -66,11 +65,7 @@ section! {
         )]
         pub remote_read: Vec<RemoteReadConfig>,
         /// How metrics of OpenTelemetry become series.
-        #[yaml(
-            Optional<OtlpConfig>,
-            inherited = Some(OtlpConfig::default()) => "";
-            unserved = "the OTLP receiver is not served yet"
-        )]
+        #[yaml(Optional<OtlpConfig>, inherited = Some(OtlpConfig::default()) => "")]
         pub otlp: Option<OtlpConfig>,
         /// The groups of `rule_files` as they were read last, and those of PrometheusRule objects. They are not printed.
         #[yaml(Unread)]

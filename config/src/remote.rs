@@ -60,23 +60,22 @@ section! {
         #[yaml(Nested<MetadataConfig>)]
         pub metadata_config: MetadataConfig,
         /// Signs requests for AWS.
-        #[yaml(Anything)]
+        #[yaml(Anything; unserved = "requests are not signed for AWS, so nothing is sent to this server")]
         pub sigv4: Option<Opaque>,
         /// Authenticates against Azure.
-        #[yaml(Anything)]
+        #[yaml(Anything; unserved = "there are no tokens of Azure, so nothing is sent to this server")]
         pub azuread: Option<Opaque>,
         /// Authenticates against Google Cloud.
-        #[yaml(Anything)]
+        #[yaml(Anything; unserved = "there are no tokens of Google Cloud, so nothing is sent to this server")]
         pub google_iam: Option<Opaque>,
         /// Convert native histograms with custom buckets to classic ones.
-        #[yaml(Bool)]
+        #[yaml(Bool; unserved = "native histograms with custom buckets are not converted; version 2.0 sends them as they are")]
         pub convert_nhcb_to_classic: bool,
     }
     check = check_remote_write;
 }
 
 fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>, _: NameValidation) -> Result<(), Error> {
-    // Checked although nothing is sent yet: a file is refused here for what Prometheus refuses it for.
     check_url(&config.url, f)?;
     if !MESSAGES.contains(&config.protobuf_message.as_str()) {
         let message = format!(

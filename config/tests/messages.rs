@@ -80,9 +80,9 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn what_is_not_served_is_said_once() {
-    let config = parse(&format!("{SECRETS}tracing: {{endpoint: t}}\nremote_write: [{{url: 'http://w'}}]\n")).unwrap();
+    let config = parse(&format!("{SECRETS}tracing: {{endpoint: t}}\nremote_read: [{{url: 'http://r'}}]\n")).unwrap();
     let warnings = config.not_served();
-    for part in ["tracing", "remote_write", "consul_sd_configs"] {
+    for part in ["tracing", "remote_read", "consul_sd_configs"] {
         assert_eq!(warnings.iter().filter(|warning| warning.starts_with(part)).count(), 1, "{part}: {warnings:?}");
     }
     assert!(parse("").unwrap().not_served().is_empty());
@@ -281,6 +281,7 @@ fn what_is_not_served_is_declared_like_the_rest() {
 storage: {tsdb: {retention: {percentage: 50}}}
 tracing: {endpoint: e, sampling_fraction: 0.5}
 remote_write: [{url: 'http://u:hunter2@w', queue_config: {max_shards: 3}, failed_request_logging: true}]
+remote_read: [{url: 'http://r'}]
 otlp: {promote_resource_attributes: [' a ']}
 ";
     let config = parse(text).unwrap();
@@ -292,8 +293,7 @@ otlp: {promote_resource_attributes: [' a ']}
     assert!(shown.contains("url: http://u:xxxxx@w") && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("secret_key: <secret>") && shown.contains("failed_request_logging: true"), "{shown}");
     let warnings = config.not_served();
-    let fields =
-        ["alerting.alertmanagers[0].sigv4", "storage.tsdb.retention.percentage", "tracing", "remote_write", "otlp"];
+    let fields = ["alerting.alertmanagers[0].sigv4", "storage.tsdb.retention.percentage", "tracing", "remote_read"];
     assert_eq!(warnings.iter().map(|warning| warning.split(':').next().unwrap()).collect::<Vec<_>>(), fields);
     refused(
         "remote_write: [{url: 'http://w', queue_config: {max_shrads: 3}}]",

@@ -29,7 +29,7 @@ fn a_field_is_described_by_its_declaration() {
     );
     assert!(row("job_name").contains("| string | **required** |"), "{}", row("job_name"));
     assert!(row("series_limit").contains("**Weft.**"), "{}", row("series_limit"));
-    assert!(row("remote_write").contains("**Not served**: samples are not sent"), "{}", row("remote_write"));
+    assert!(row("remote_read").contains("**Not served**: queries do not ask other servers"), "{}", row("remote_read"));
     assert!(row("consul_sd_configs").contains("**Not served**"), "{}", row("consul_sd_configs"));
     assert!(row("password").contains("| secret |"), "{}", row("password"));
     assert!(row("role").contains("`pod`, `service`"), "{}", row("role"));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use config::SdConfig;
 use futures::future::BoxFuture;
+use http_client::Resolver;
 use kube_watch::{Key, Watches};
 
 use crate::kubernetes::pod_labels::PodLabels;
@@ -33,6 +34,8 @@ pub(crate) trait Discoverer: Send {
 pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) kubernetes: Surroundings,
+    /// The user agent of requests, and who resolves names.
+    pub(crate) http: (String, Resolver),
 }
 
 /// What discoveries in Kubernetes share.

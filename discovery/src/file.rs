@@ -4,19 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use config::{FileGroup, FileSdConfig, SdConfig, target_groups};
+use config::{FileSdConfig, SdConfig, target_groups};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use model::labels::ADDRESS;
-use model::{Labels, LabelsBuilder, TargetGroup};
+use model::TargetGroup;
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use prometheus::IntCounter;
 use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Error;
 use crate::discoverer::{Context, Discoverer, Kind};
+use crate::listed::groups_of;
+use crate::refresh::refresh_interval;
 use crate::store::Publisher;
 
 /// The label that holds the path of the file a target is from.
@@ -46,57 +47,80 @@ async fn run(files: Files, publisher: Publisher) {
     let changed = Arc::new(Notify::new());
     // Held while the task runs; without it the files are read at the interval alone.
     let _watcher = watch(&config, Arc::clone(&changed));
-    let interval = Duration::from_millis(u64::try_from(config.refresh_interval_ms).unwrap_or(0).max(1000));
-    let mut sources: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    let interval = refresh_interval(config.refresh_interval_ms);
+    let mut known: Arc<BTreeMap<PathBuf, Known>> = Arc::default();
     loop {
-        let patterns = config.files.clone();
+        let (patterns, before) = (config.files.clone(), Arc::clone(&known));
         // Files may lie on a slow network volume.
-        if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns)).await {
+        if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns, &before)).await {
             let n_errors = read.iter().filter(|(_, result)| result.is_err()).count();
             read_errors.inc_by(n_errors as u64);
-            take(read, &mut sources, &publisher);
+            known = Arc::new(take(read, &known, &publisher));
         }
         // A change or the interval, whichever comes first.
         let _ = tokio::time::timeout(interval, changed.notified()).await;
     }
 }
 
+/// What a file had when it was read last.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// The hash of its text; none if there was something wrong with it.
+    text: Option<u64>,
+    /// The sources of its groups.
+    sources: Arc<BTreeSet<String>>,
+}
+
+/// What there is in a file.
+#[derive(Debug)]
+enum Content {
+    /// What was there before: it is not parsed again. The watch of a folder also tells of every other file in it, and there may
+    /// be logs among them.
+    Same,
+    Groups {
+        text: u64,
+        groups: Vec<TargetGroup>,
+    },
+}
+
 /// Publishes what was read, and removes the groups of files that are gone.
 fn take(
-    read: Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)>,
-    sources: &mut BTreeMap<PathBuf, BTreeSet<String>>,
+    read: Vec<(PathBuf, Result<Content, Error>)>,
+    before: &BTreeMap<PathBuf, Known>,
     publisher: &Publisher,
-) {
+) -> BTreeMap<PathBuf, Known> {
     let mut errors = Vec::new();
     let mut groups = Vec::new();
-    let mut kept = BTreeMap::new();
+    let mut known = BTreeMap::new();
     for (path, result) in read {
-        let own = match result {
-            Ok(found) => {
-                let own = found.iter().map(|group| group.source.clone()).collect();
+        let former = || before.get(&path).cloned().unwrap_or_default();
+        let one = match result {
+            Ok(Content::Same) => former(),
+            Ok(Content::Groups { text, groups: found }) => {
+                let sources = found.iter().map(|group| group.source.clone()).collect();
                 groups.extend(found);
-                own
+                Known { text: Some(text), sources: Arc::new(sources) }
             }
             Err(error) => {
                 errors.push(error.to_string());
                 // A file that is just being written may not parse; its former targets stay until it does.
-                sources.get(&path).cloned().unwrap_or_default()
+                Known { text: None, ..former() }
             }
         };
-        kept.insert(path, own);
+        known.insert(path, one);
     }
     // Compared over all files: two patterns may match the same one.
-    let all_kept: BTreeSet<&String> = kept.values().flatten().collect();
-    let removed: Vec<String> =
-        sources.values().flatten().filter(|source| !all_kept.contains(source)).cloned().collect();
+    let all_kept: BTreeSet<&String> = known.values().flat_map(|one| &*one.sources).collect();
+    let sources = before.values().flat_map(|one| &*one.sources);
+    let removed: Vec<String> = sources.filter(|source| !all_kept.contains(source)).cloned().collect();
     publisher.update(groups, &removed);
-    *sources = kept;
     let error = (!errors.is_empty()).then(|| errors.join("; "));
     if publisher.report(error.clone())
         && let Some(error) = error
     {
         tracing::warn!(%error, "file discovery failed; the former target groups are kept, trying again");
     }
+    known
 }
 
 fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
@@ -127,7 +151,8 @@ fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::Recommen
     Some(watcher)
 }
 
-fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)> {
+/// Reads the files; `known` are those that were read before.
+fn read_all(patterns: &[PathBuf], known: &BTreeMap<PathBuf, Known>) -> Vec<(PathBuf, Result<Content, Error>)> {
     // Sorted, and each file once.
     let mut paths = BTreeSet::new();
     for pattern in patterns {
@@ -140,27 +165,22 @@ fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Erro
             paths.extend(found.filter_map(Result::ok));
         }
     }
-    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+    let content = |path: PathBuf| {
+        let content = read(&path, known.get(&path).and_then(|one| one.text));
+        (path, content)
+    };
+    paths.into_iter().map(content).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<TargetGroup>, Error> {
+fn read(path: &Path, before: Option<u64>) -> Result<Content, Error> {
     let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let hash = xxh3_64(&text);
+    if before == Some(hash) {
+        return Ok(Content::Same);
+    }
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let groups = target_groups(&text, is_json).map_err(|reason| Error::Groups { path: path.to_owned(), reason })?;
-    let group = |(i, group): (usize, FileGroup)| {
-        let mut labels = LabelsBuilder::default();
-        for (name, value) in group.labels {
-            labels.set(&name, value);
-        }
-        // Last, so that the file cannot set it.
-        labels.set(FILEPATH, path.display().to_string());
-        TargetGroup {
-            source: format!("{}:{i}", path.display()),
-            labels: labels.labels(),
-            targets: group.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)]).into()).collect(),
-        }
-    };
-    Ok(groups.into_iter().enumerate().map(group).collect())
+    Ok(Content::Groups { text: hash, groups: groups_of(groups, FILEPATH, &path.display().to_string()) })
 }
 
 #[cfg(test)]
@@ -178,16 +198,19 @@ mod tests {
         let yaml = write("a.yml", "- targets: ['x:1', 'y:2']\n  labels: {job: j, n: 1}\n- targets: [z]\n");
         let json = write("a.json", r#"[{"targets":["x:1","y:2"],"labels":{"job":"j","n":"1"}},{"targets":["z"]}]"#);
         for path in [yaml, json] {
-            let groups = read(&path).unwrap();
+            let Content::Groups { text, groups } = read(&path, None).unwrap() else { panic!("nothing is known of it") };
             assert_eq!(groups.len(), 2, "{path:?}");
             assert_eq!(groups[0].source, format!("{}:0", path.display()));
             assert_eq!(groups[0].targets.len(), 2);
             assert_eq!((groups[0].labels.value("job"), groups[0].labels.value("n")), ("j", "1"));
             assert_eq!(groups[1].labels.value(FILEPATH), path.display().to_string());
+            assert!(matches!(read(&path, Some(text)), Ok(Content::Same)));
+            assert!(matches!(read(&path, Some(text ^ 1)), Ok(Content::Groups { .. })));
         }
         for (name, text) in [("b.yml", "- targets: [x]\n  label: {}\n"), ("c.json", "[null]"), ("d.yml", "x: [")] {
-            assert!(read(&write(name, text)).is_err(), "{name}");
+            assert!(read(&write(name, text), None).is_err(), "{name}");
         }
-        assert!(read(&write("e.yml", "")).unwrap().is_empty());
+        let empty = read(&write("e.yml", ""), None).unwrap();
+        assert!(matches!(empty, Content::Groups { groups, .. } if groups.is_empty()));
     }
 }

@@ -3,9 +3,9 @@
 use config::SdConfig;
 
 use crate::discoverer::{Context, Discoverer, Kind};
-use crate::{file, kubernetes, static_config};
+use crate::{dns, file, http, kubernetes, static_config};
 
-const KINDS: [Kind; 3] = [file::KIND, kubernetes::discoverer::KIND, static_config::KIND];
+const KINDS: [Kind; 5] = [dns::KIND, file::KIND, http::KIND, kubernetes::discoverer::KIND, static_config::KIND];
 
 /// The discoverer of a configuration; `None` for kinds that are not served yet.
 pub(crate) fn discoverer(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
@@ -32,7 +32,8 @@ mod tests {
         let metrics = crate::metrics::Metrics::new(&registry).unwrap();
         let kubernetes =
             Surroundings { watches, own_namespace: None, kubelet_service: None, pod_labels: std::sync::Arc::default() };
-        let context = Context { metrics, kubernetes };
+        let http = (String::new(), http_client::Resolver::system());
+        let context = Context { metrics, kubernetes, http };
         let sd = &config.scrape_configs[0].sd;
         assert_eq!(sd.len(), 6);
         for sd in sd {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::SdConfig;
+use http_client::Resolver;
 use kube_watch::{Key, Watches};
 use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,11 +35,21 @@ pub struct Options {
     /// The Service of all kubelets: discoveries of services and endpoints find it as if Prometheus-Operator had written it
     /// (`--kubelet-service`), unless there is one.
     pub kubelet_service: Option<Key>,
+    /// The user agent of requests.
+    pub user_agent: String,
+    /// Who resolves names.
+    pub resolver: Resolver,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { debounce: Duration::from_millis(500), own_namespace: kube_watch::own_namespace(), kubelet_service: None }
+        Self {
+            debounce: Duration::from_millis(500),
+            own_namespace: kube_watch::own_namespace(),
+            kubelet_service: None,
+            user_agent: "Weft".to_owned(),
+            resolver: Resolver::system(),
+        }
     }
 }
 
@@ -71,10 +82,11 @@ impl Manager {
         let store = Arc::new(TargetStore::new(metrics.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
-        let Options { own_namespace, kubelet_service, .. } = options;
+        let Options { own_namespace, kubelet_service, user_agent, resolver, .. } = options;
         let context = Context {
             metrics,
             kubernetes: Surroundings { watches, own_namespace, kubelet_service, pod_labels: Arc::default() },
+            http: (user_agent, resolver),
         };
         Ok(Self { store, context, running: HashMap::new(), next_id: 0, tasks })
     }

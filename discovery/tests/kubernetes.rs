@@ -44,7 +44,7 @@ fn discovered(server: &KubeApi, options: Options, jobs: &[(&str, &str)]) -> Disc
 }
 
 fn options() -> Options {
-    Options { debounce: Duration::from_millis(1), own_namespace: Some("own".to_owned()), kubelet_service: None }
+    Options { debounce: Duration::from_millis(1), own_namespace: Some("own".to_owned()), ..Options::default() }
 }
 
 impl Discovered {

@@ -6,7 +6,7 @@
 //!   files are looked at before every request and read again when they changed; a missing file is an error of the request
 //!   that needed it; answers are never decompressed here.
 //! - **Files**: `client` the client · `transport` reqwest's clients without OAuth 2.0 · `oauth2` tokens, `jwt_bearer` the assertion
-//!   for one · `auth` credentials and headers · `connection` a target's own connection · `post` whole requests · `head` and `framing` the responses on it,
+//!   for one · `auth` credentials and headers · `connection` a target's own connection · `post` whole requests · `answer` what is read of the answers · `head` and `framing` the responses on it,
 //!   `stream` TCP or a Unix socket below it · `resolver` host names to addresses · `redirect` where a redirect leads · `proxy`
 //!   which requests use which proxy · `tls` rustls from `tls_config`, `stamp` whether a file changed · `verify` which servers
 //!   are trusted, `chain` by whom they are certified, `names` for which hosts, `signature` whether a signature is right, `rsa`
@@ -14,6 +14,7 @@
 //!   · `error` why it could not be made · `fuzzing` responses as bytes, for `tests/fuzz`.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
+pub mod answer;
 mod auth;
 mod cause;
 mod certificate;
@@ -45,5 +46,5 @@ mod verify;
 pub use client::HttpClient;
 pub use connection::{Connection, PIECE_BYTES_MAX, Response};
 pub use error::{Error, GetError};
-pub use resolver::Resolver;
+pub use resolver::{DnsRecord, LookupError, RecordKind, Resolver};
 pub use tls::readable_authorities;

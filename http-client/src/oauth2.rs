@@ -16,7 +16,7 @@ use url::{Url, form_urlencoded};
 use crate::auth::{basic, secret_value, text_or_file};
 use crate::jwt_bearer::assertion;
 use crate::transport::{Route, Transport};
-use crate::{Error, Resolver};
+use crate::{Error, Resolver, answer};
 
 /// A token that expires sooner than this is replaced.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
@@ -159,14 +159,10 @@ impl Tokens {
         let status = response.status();
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded") || kind.starts_with("text/plain");
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| failed(crate::cause::of(&error)))? {
-            body.extend_from_slice(&piece);
-            // A token server may be any URL; its response is held in memory.
-            if body.len() > RESPONSE_BYTES_MAX {
-                return Err(failed(format!("its answer has more than {RESPONSE_BYTES_MAX} bytes")));
-            }
-        }
+        // A token server may be any URL; its response is held in memory.
+        let Some(body) = answer::body(&mut response, RESPONSE_BYTES_MAX).await.map_err(failed)? else {
+            return Err(failed(format!("its answer has more than {RESPONSE_BYTES_MAX} bytes")));
+        };
         let response = TokenResponse::read(&body, is_form);
         if !status.is_success() {
             return Err(Refusal::Refused(self.failed(response.refusal(status))));

@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hickory_resolver::config::{
@@ -18,14 +19,14 @@ use hickory_resolver::config::{
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use crate::stamp::Stamp;
@@ -50,7 +51,7 @@ const OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
 
 /// An asynchronous DNS resolver with a cache. Cheap to clone; clones share the cache.
 #[derive(Clone)]
-pub struct Resolver(Arc<Inner>);
+pub struct Resolver(Arc<Inner>, Option<Arc<AtomicUsize>>);
 
 struct Inner {
     files: Files,
@@ -87,9 +88,54 @@ struct System {
     looked_at: Instant,
 }
 
-/// Why a name has no address.
+/// A type of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Hosts that take mail.
+    Mx,
+    /// Name servers.
+    Ns,
+    /// Hosts and ports of a service.
+    Srv,
+}
+
+/// A record. Hosts are full names, mostly with the dot that ends them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LookupError {
+pub enum DnsRecord {
+    /// Of the types `A` and `AAAA`.
+    Address(IpAddr),
+    /// Of the types `MX` and `NS`.
+    Host(String),
+    /// Of the type `SRV`.
+    Srv {
+        /// The host.
+        target: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl DnsRecord {
+    /// A record of another type, such as the alias that leads to an address, is none.
+    fn of(data: &RData) -> Option<Self> {
+        match data {
+            RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
+            RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0))),
+            RData::MX(mx) => Some(Self::Host(mx.exchange.to_string())),
+            RData::NS(ns) => Some(Self::Host(ns.0.to_string())),
+            RData::SRV(srv) => Some(Self::Srv { target: srv.target.to_string(), port: srv.port }),
+            _ => None,
+        }
+    }
+}
+
+/// Why a lookup failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupError {
     host: String,
     reason: String,
     answered: bool,
@@ -119,7 +165,7 @@ impl Resolver {
     /// A resolver with other files, and another port of the servers.
     #[must_use]
     pub fn from_files(resolv_conf: PathBuf, hosts: PathBuf, port: u16) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             files: Files { resolv_conf, hosts, port },
             answered: Semaphore::new(AT_ONCE),
             new: Semaphore::new(AT_ONCE),
@@ -127,7 +173,15 @@ impl Resolver {
             names: Mutex::default(),
             thread: Mutex::default(),
             system: Mutex::default(),
-        }))
+        });
+        Self(inner, None)
+    }
+
+    /// The same with the same cache, whose answers to reqwest begin with another address of a host each time: connections to it
+    /// are spread over all of them.
+    #[must_use]
+    pub fn in_turn(&self) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::default()))
     }
 
     /// The addresses of a host, IPv4 first; an address resolves to itself at once.
@@ -166,11 +220,38 @@ impl Resolver {
         asked.within(LOOKUP_MAX - QUICK_FOR).await.unwrap_or_else(|| Err(failed("i/o timeout")))
     }
 
+    /// The records of a name; none where the servers say that there are none, or no such name. A name without a final dot is looked
+    /// for in the search domains, too.
+    ///
+    /// # Errors
+    /// When no server says what there is.
+    pub async fn records(&self, name: &str, kind: RecordKind) -> Result<Vec<DnsRecord>, LookupError> {
+        let failed = |reason: String| LookupError { host: name.to_owned(), reason, answered: false };
+        let handle = self.0.handle().map_err(|error| failed(format!("cannot start the resolver: {error}")))?;
+        // The semaphores are never closed.
+        let _permit = self.0.new.acquire().await;
+        let mut task = JoinSet::new();
+        task.spawn_on(Arc::clone(&self.0).look_up_records(name.to_owned(), kind), &handle);
+        match timeout(LOOKUP_MAX, task.join_next()).await {
+            Ok(Some(Ok(found))) => found.map_err(failed),
+            // The lookup panicked.
+            Ok(found) => Err(failed(format!("{found:?}"))),
+            Err(_) => Err(failed("i/o timeout".to_owned())),
+        }
+    }
+
     /// The same for reqwest.
     pub(crate) fn resolving(&self, host: String) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
-            let found = resolver.lookup(&host).await?;
+            let mut found = resolver.lookup(&host).await?;
+            if let Some(turn) = &resolver.1 {
+                let turn = turn.fetch_add(1, Ordering::Relaxed);
+                // Servers answer in any order, and one that turns them itself must not undo this.
+                found.sort_unstable();
+                let first = turn % found.len().max(1);
+                found.rotate_left(first);
+            }
             // The URL's port replaces this one.
             Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
@@ -254,6 +335,28 @@ impl Inner {
             }
         };
         if found.is_empty() { Err(failed("no such host".to_owned(), true)) } else { Ok(found) }
+    }
+
+    /// Runs on the thread of the resolver.
+    async fn look_up_records(self: Arc<Self>, name: String, kind: RecordKind) -> Result<Vec<DnsRecord>, String> {
+        let system = self.system().map_err(|error| error.to_string())?;
+        let name = Name::from_ascii(&name).map_err(|error| error.to_string())?;
+        let kind = match kind {
+            RecordKind::A => RecordType::A,
+            RecordKind::Aaaa => RecordType::AAAA,
+            RecordKind::Mx => RecordType::MX,
+            RecordKind::Ns => RecordType::NS,
+            RecordKind::Srv => RecordType::SRV,
+        };
+        match system.resolver.lookup(name, kind).await {
+            Ok(found) => Ok(found.answers().iter().filter_map(|record| DnsRecord::of(&record.data)).collect()),
+            Err(NetError::Dns(DnsError::NoRecordsFound(none)))
+                if matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain) =>
+            {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(explain(&error).0),
+        }
     }
 
     /// The current content of the files.

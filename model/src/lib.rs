@@ -5,15 +5,16 @@
 //! - **Path**: no step of its own; both paths (`docs/ARCHITECTURE.md`) are spelled in these types.
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with Go's regular expressions ·
-//!   `relabel` rules on a label set · `appender`, `series_appender`, `querier` the contracts · `source_labels` which
+//!   `relabel` rules on a label set · `appender`, `series_appender`, `commit_observer`, `querier` the contracts · `source_labels` which
 //!   labels are a source's · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
-//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers, `quote` of strings · `letter` which
+//!   `protobuf` fields of messages in place · `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers, `quote` of strings · `letter` which
 //!   characters are letters · `time` points in time, the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
 pub mod appender;
 pub mod causes;
+pub mod commit_observer;
 pub mod duration;
 pub mod exemplar;
 pub mod float;
@@ -21,6 +22,7 @@ pub mod histogram;
 pub mod labels;
 pub mod letter;
 pub mod matcher;
+pub mod protobuf;
 pub mod querier;
 pub mod quote;
 pub mod regex;
@@ -33,6 +35,7 @@ pub mod time;
 
 pub use appender::{AppendError, Appender, Committed, ExtraSample, Layout, MetricId, Row, Scraped, SourceId};
 pub use causes::with_causes;
+pub use commit_observer::{Announced, CommitObserver, EachTouched, Extent, Touched};
 pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};

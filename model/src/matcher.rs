@@ -1,6 +1,7 @@
 //! The four label matchers.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::regex::{Regex, RegexError, Room};
 
@@ -131,6 +132,12 @@ impl PartialEq for Matcher {
 }
 
 impl Eq for Matcher {}
+
+impl Hash for Matcher {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, self.op, &self.value).hash(state);
+    }
+}
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

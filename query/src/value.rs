@@ -45,7 +45,7 @@ pub struct Sample {
 }
 
 /// A series with its samples.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RangeSeries {
     /// The labels of the series.
     pub labels: Labels,
@@ -80,8 +80,6 @@ impl Value {
     /// Approximate memory in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let histograms =
-            |all: &[(Timestamp, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
         match self {
             Self::Scalar { .. } => SERIES_BYTES,
             Self::String { value, .. } => SERIES_BYTES + value.len(),
@@ -89,14 +87,17 @@ impl Value {
                 let histogram = |sample: &Sample| sample.histogram.as_deref().map_or(0, histogram_bytes);
                 samples.iter().map(|one| SERIES_BYTES + label_bytes(&one.labels) + histogram(one)).sum()
             }
-            Self::Matrix(series) => {
-                let bytes = |one: &RangeSeries| {
-                    let samples = one.points.len() * SAMPLE_BYTES + histograms(&one.histograms);
-                    SERIES_BYTES + label_bytes(&one.labels) + samples
-                };
-                series.iter().map(bytes).sum()
-            }
+            Self::Matrix(series) => series.iter().map(RangeSeries::bytes).sum(),
         }
+    }
+}
+
+impl RangeSeries {
+    /// Approximate memory in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let histograms: usize = self.histograms.iter().map(|(_, h)| histogram_bytes(h)).sum();
+        SERIES_BYTES + label_bytes(&self.labels) + self.points.len() * SAMPLE_BYTES + histograms
     }
 }
 

@@ -12,7 +12,8 @@
 //!   `scrape_append` the synchronous part of a scrape · `parse/` bytes to entries, a file per format · `scrape_cache/` entry
 //!   to column · `sample_mutation` exposed labels to stored labels · `series_tracker/` columns and stale markers ·
 //!   `start_timestamps` zeros where counting began · `report` `up` and its like · `failure_log` what failed · `metadata`
-//!   HELP, TYPE and UNIT.
+//!   HELP, TYPE and UNIT · `request` the HTTP request of a scrape and the format of its response · `trial` a scrape outside the
+//!   schedule that stores nothing.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod budget;
@@ -30,6 +31,7 @@ mod options;
 pub mod parse;
 mod pool;
 mod report;
+mod request;
 mod sample_mutation;
 mod schedule;
 mod scrape_append;
@@ -42,6 +44,7 @@ mod staleness_handover;
 mod start_timestamps;
 mod target;
 mod threads;
+mod trial;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use funnel::{Funnel, RelabelStep, RuleDrops, relabel_steps};
@@ -56,3 +59,4 @@ pub use schedule::server_seed;
 pub use scrape_cache::{Body, ContentError, Counts, HistogramRules, SampleRules, ScrapeCache, SeriesLimit};
 pub use scrape_loop::TargetStatus;
 pub use target::{Populated, RuleMatches, Target, discovered_labels, populate};
+pub use trial::{Trial, TrialSample, TrialScrape};

@@ -20,6 +20,7 @@ use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared, Workers};
 use crate::staleness_handover::Handovers;
 use crate::threads::Threads;
+use crate::trial::Trial;
 
 /// All scrape pools.
 pub struct Manager {
@@ -133,6 +134,11 @@ impl Manager {
     /// Every job's targets, by job name.
     pub async fn status(&self) -> BTreeMap<String, PoolStatus> {
         self.state.lock().await.pools.iter().map(|(name, pool)| (name.clone(), pool.status())).collect()
+    }
+
+    /// A scrape of an active target outside its schedule, by the name of its job and its URL; `None` if there is no such target.
+    pub async fn trial(&self, job: &str, url: &str) -> Option<Trial> {
+        self.state.lock().await.pools.get(job)?.trial(url)
     }
 
     /// Ends every loop and aborts running scrapes. No stale markers are written: the server may be back soon.

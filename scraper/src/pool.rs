@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
-use http_client::{Connection, HttpClient};
+use http_client::HttpClient;
 use model::duration::format_duration_ms;
 use model::{NameValidation, TargetGroup};
 use parking_lot::{Mutex, RwLock};
@@ -26,6 +26,7 @@ use crate::scrape_cache::{HistogramRules, SampleRules, ScrapeCache};
 use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
 use crate::target::Target;
+use crate::trial::Trial;
 
 /// New targets of one update are scraped one after another, so far apart: a job of thousands of targets does not take all at once.
 const AT_ONCE_EVERY: Duration = Duration::from_millis(1);
@@ -213,7 +214,7 @@ impl ScrapePool {
             shared: self.shared.clone(),
             status: Arc::clone(&status),
             cache: cache.unwrap_or_else(|| ScrapeCache::new(target.public.clone())),
-            connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
+            connection: target.connection(),
             request: None,
             last_body: 0,
             last_work: Duration::ZERO,
@@ -267,6 +268,13 @@ impl ScrapePool {
         while self.tasks.join_next().await.is_some() {}
         // The metrics of a job that is gone would be exported for ever.
         self.shared.metrics.pools.forget(&self.config.job_name);
+    }
+
+    /// A scrape outside the schedule of the active target with this URL; of several that differ in labels, the first.
+    pub(crate) fn trial(&self, url: &str) -> Option<Trial> {
+        let targets = self.running.values().map(|running| &running.target);
+        let target = targets.filter(|target| target.url == url).min_by(|a, b| a.labels.cmp(&b.labels))?;
+        Some(Trial::new(Arc::clone(target), Arc::clone(&self.job), (self.shared.room.clone(), (self.shared.now)())))
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

@@ -60,7 +60,7 @@ pub(crate) struct Outcome {
 }
 
 /// Bounds an error: it may quote the target, and is kept for every target.
-fn shorten(error: &mut String) {
+pub(crate) fn shorten(error: &mut String) {
     if error.len() > ERROR_BYTES_MAX {
         error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
         error.push('…');

@@ -2,6 +2,7 @@
 //! (upstream: `scrape/target.go`, `PopulateLabels`).
 
 use config::ScrapeConfig;
+use http_client::Connection;
 use model::duration::{format_duration_ms, parse_duration_ms};
 use model::labels::{ADDRESS, INSTANCE, JOB, RESERVED_PREFIX};
 use model::relabel::{Relabeled, relabel_seen};
@@ -42,6 +43,11 @@ impl Target {
     #[must_use]
     pub fn socket(&self) -> Option<&str> {
         self.labels.get(UNIX_SOCKET).filter(|path| !path.is_empty())
+    }
+
+    /// A connection to it, not yet made.
+    pub(crate) fn connection(&self) -> Connection {
+        self.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into()))
     }
 }
 

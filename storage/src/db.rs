@@ -46,6 +46,7 @@ use crate::quarantine::safeguards::Safeguards;
 use crate::quarantine::warnings::warnings;
 use crate::reader::read_cache::ReadCache;
 use crate::reader::scan::{ScanOptions, ScanPlan, Stop};
+use crate::reader::written::Listed;
 use crate::stats::Stats;
 use crate::tombstones::{RetentionRule, Tombstones};
 use crate::writer::flushed::FlushMarks;
@@ -250,6 +251,10 @@ impl Db {
         exemplars::find((self.components.read(), &self.exemplars), selectors, range)
     }
 
+    pub(crate) fn exemplars_since(&self, number: u64, most: usize) -> Result<(u64, Vec<(Labels, Exemplar)>), Error> {
+        exemplars::since((self.components.read(), &self.exemplars), number, most)
+    }
+
     pub(crate) fn delete(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<(), Error> {
         deletes::delete(&self.components, matchers, (start, end))
     }
@@ -435,7 +440,7 @@ impl Querier for Db {
     }
 
     fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        listing::label_names(self.components.read(), selection, listing)
+        listing::texts(self.components.read(), Listed::Names, selection, listing)
     }
 
     fn list_label_values(
@@ -444,7 +449,7 @@ impl Querier for Db {
         selection: &Selection<'_>,
         listing: &Listing<'_>,
     ) -> Result<Vec<String>, QuerierError> {
-        listing::label_values(self.components.read(), name, selection, listing)
+        listing::texts(self.components.read(), Listed::Values(name.into()), selection, listing)
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {

@@ -287,6 +287,42 @@ pub(crate) fn find(
     Ok(found.into_iter().collect())
 }
 
+/// The number of the next exemplar, and at most so many of those that are kept from a number on, with their series.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn since(
+    (context, exemplars): (ReadContext<'_>, &Exemplars),
+    number: u64,
+    most: usize,
+) -> Result<(u64, Vec<(Labels, Exemplar)>), Error> {
+    let (first, next) = {
+        let ring = exemplars.ring.lock();
+        (ring.first, ring.next)
+    };
+    let (mut at, mut read) = (number.max(first).min(next), Vec::new());
+    if at < next {
+        each(context.store, at, |number, owner, exemplar| {
+            if number < next && read.len() < most {
+                read.push((owner, exemplar));
+                at = number + 1;
+            }
+        })?;
+    }
+    let mut found = Vec::with_capacity(read.len());
+    for (owner, exemplar) in read {
+        let source = context.index.source_labels(context.store, SourceId(owner.series.0))?;
+        let metric = context.index.metric_labels(context.store, owner.series.1)?;
+        // Of a series that is gone, or whose ids were given out again, there is nothing to send.
+        if let Some((source, metric)) = source.zip(metric)
+            && hash(&source, &metric) == owner.labels
+        {
+            found.push((source.joined(&metric), exemplar));
+        }
+    }
+    Ok((at, found))
+}
+
 #[cfg(test)]
 mod tests {
     use model::{Appender, Layout, Row, SourceId};

@@ -1,7 +1,10 @@
 //! What the caller decides about a database.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use model::CommitObserver;
 
 /// How a database is opened. [`Options::new`] gives the defaults.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Options {
     pub sync_interval: Duration,
     /// The write-ahead log is cut short at this size; what is replayed at a start is bounded by it.
     pub wal_bytes: u64,
+    /// Who is told of every write of samples, before it.
+    pub commits: Option<Arc<dyn CommitObserver>>,
 }
 
 impl Options {
@@ -34,6 +39,7 @@ impl Options {
             memory_bytes: 256 << 20,
             sync_interval: Duration::from_secs(1),
             wal_bytes: 64 << 20,
+            commits: None,
         }
     }
 

@@ -139,14 +139,39 @@ fn matchers_together_select_what_a_filter_would() {
 }
 
 #[test]
-fn limits_cut_what_is_sorted() {
+fn limits_leave_as_many_as_they_say_in_order() {
     let (_dir, db, all) = filled();
     let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers: &[] };
-    let first: Vec<Labels> = all.iter().take(3).cloned().collect();
-    assert_eq!(db.series(&selection, 3).unwrap(), first);
-    assert_eq!(db.series(&Selection { end: Timestamp::MAX, ..selection }, 3).unwrap(), first);
+    for end in [Timestamp(5000), Timestamp::MAX] {
+        for limit in 1..=all.len() {
+            let found = db.series(&Selection { end, ..selection }, limit).unwrap();
+            assert_eq!(found.len(), limit, "until {end}");
+            assert!(found.is_sorted_by(|a, b| a < b) && found.iter().all(|labels| all.contains(labels)), "{found:?}");
+        }
+        assert_eq!(db.series(&Selection { end, ..selection }, all.len() + 1).unwrap().len(), all.len());
+    }
     assert_eq!(db.label_names(&selection, 2).unwrap(), ["__name__", "code"]);
     assert_eq!(db.label_values("job", &selection, 1).unwrap(), ["a"]);
+}
+
+#[test]
+fn what_is_listed_again_has_what_came_since() {
+    let (_dir, db, _) = filled();
+    let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers: &[] };
+    let jobs = |limit| db.label_values("job", &selection, limit).unwrap();
+    // A cut listing is not taken for the whole.
+    assert_eq!(jobs(1), ["a"]);
+    assert_eq!(jobs(0), ["a", "b", "c"]);
+    assert_eq!((jobs(2), jobs(0)), (vec!["a".to_owned(), "b".to_owned()], jobs(9)));
+    let names = db.label_names(&selection, 0).unwrap();
+    let labels = |pairs: [(&str, &str); 2]| Labels::from_pairs(pairs);
+    commit(&db, &labels([("job", "d"), ("pod", "p")]), &[labels([("__name__", "up"), ("le", "1")])], Timestamp(2000));
+    assert_eq!(jobs(0), ["a", "b", "c", "d"]);
+    assert_eq!(db.label_names(&selection, 0).unwrap().len(), names.len() + 2);
+    // Of another label, and of another time.
+    assert_eq!(db.label_values("pod", &selection, 0).unwrap(), ["p"]);
+    let later = Selection { start: Timestamp(1 << 40), end: Timestamp::MAX, matchers: &[] };
+    assert_eq!(db.label_values("pod", &later, 0).unwrap(), Vec::<String>::new());
 }
 
 #[test]

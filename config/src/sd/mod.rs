@@ -1,14 +1,18 @@
 //! Service discoveries: the table of kinds, and each kind's section.
 
+mod dns;
 mod file;
+mod http;
 mod kubernetes;
 mod static_config;
 mod unserved;
 
+pub use dns::DnsSdConfig;
 pub use file::FileSdConfig;
+pub use http::HttpSdConfig;
 pub use kubernetes::{AttachMetadata, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector};
 pub use static_config::StaticConfig;
-pub use unserved::{DnsSdConfig, HttpSdConfig, UnservedSd};
+pub use unserved::UnservedSd;
 
 pub(crate) use file::stars_in_last_part;
 
@@ -27,9 +31,9 @@ pub enum SdConfig {
     File(FileSdConfig),
     /// Targets from a Kubernetes API server.
     Kubernetes(Box<KubernetesSdConfig>),
-    /// Targets from DNS records; not served yet.
+    /// Targets from DNS records.
     Dns(DnsSdConfig),
-    /// Targets from an HTTP endpoint; not served yet.
+    /// Targets from an HTTP endpoint.
     Http(Box<HttpSdConfig>),
     /// Another discovery that is not served yet.
     Unserved(UnservedSd),
@@ -59,7 +63,7 @@ impl SdConfig {
     /// Does anything find targets for this discovery?
     #[must_use]
     pub fn is_served(&self) -> bool {
-        matches!(self, Self::Static(_) | Self::File(_) | Self::Kubernetes(_))
+        !matches!(self, Self::Unserved(_))
     }
 
     fn to_map(&self) -> Yaml {
@@ -115,7 +119,7 @@ const KINDS: [Kind; 5] = [
         doc: "Targets from DNS records.",
         decode: |f, _| DnsSdConfig::decode(f, ()).map(SdConfig::Dns),
         shape: || Shape::Section(DnsSdConfig::describe()),
-        served: false,
+        served: true,
     },
     Kind {
         field: "file_sd_configs",
@@ -129,7 +133,7 @@ const KINDS: [Kind; 5] = [
         doc: "Targets from an HTTP endpoint.",
         decode: |f, _| HttpSdConfig::decode(f, ()).map(|config| SdConfig::Http(Box::new(config))),
         shape: || Shape::Section(HttpSdConfig::describe()),
-        served: false,
+        served: true,
     },
     Kind {
         field: "kubernetes_sd_configs",

@@ -9,9 +9,10 @@ use kube_watch::{Key, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup, TargetLabels};
 
-use super::meta::{host_port, object_labels, set, set_namespace, set_node, set_service};
+use super::meta::{object_labels, set, set_namespace, set_node, set_service};
 use super::objects::{Address, Endpoints, Kind, Object, ObjectStore, Pod, ServicePort, TargetRef};
 use super::pod::{containers, pod_labels, set_container, set_port};
+use crate::host_port::host_port;
 
 /// The targets of an Endpoints object.
 pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {

@@ -7,8 +7,9 @@ use model::labels::ADDRESS;
 use model::{LabelsBuilder, TargetGroup, TargetLabels};
 
 use super::endpoints::{Behind, PodsBehind, set_matching_container};
-use super::meta::{host_port, object_labels, sanitise, set, set_namespace, set_node, set_service};
+use super::meta::{object_labels, sanitise, set, set_namespace, set_node, set_service};
 use super::objects::{EndpointSlice, Kind, Object, ObjectStore, SliceEndpoint, SlicePort, TargetRef};
+use crate::host_port::host_port;
 
 /// The targets of an EndpointSlice.
 pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {

@@ -27,11 +27,6 @@ pub(crate) fn sanitise(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
-/// `host:port`, the host in brackets when it is an IPv6 address.
-pub(crate) fn host_port(host: &str, port: u32) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
 /// The object's labels and annotations, as `__meta_kubernetes_<prefix>_label_…` and so on.
 pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMeta) {
     for (map, what) in [(&meta.labels, "label"), (&meta.annotations, "annotation")] {

@@ -4,8 +4,9 @@ use kube_watch::name;
 use model::labels::{ADDRESS, INSTANCE};
 use model::{LabelsBuilder, TargetGroup};
 
-use super::meta::{host_port, sanitise, set, set_maps};
+use super::meta::{sanitise, set, set_maps};
 use super::objects::Node;
+use crate::host_port::host_port;
 
 /// The types of address, the preferred one first.
 const PREFERRED: [&str; 6] = ["InternalIP", "InternalDNS", "ExternalIP", "ExternalDNS", "LegacyHostIP", "Hostname"];

@@ -7,8 +7,9 @@ use kube_watch::{controller, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup, TargetLabels};
 
-use super::meta::{host_port, set, set_maps, set_namespace, set_node};
+use super::meta::{set, set_maps, set_namespace, set_node};
 use super::objects::{Container, ContainerPort, Kind, ObjectStore, Pod};
+use crate::host_port::host_port;
 
 /// The targets of a pod; none while it has no address, or while its node is not known and `attach_metadata.node` is set.
 pub(crate) fn group(pod: &Arc<Pod>, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {

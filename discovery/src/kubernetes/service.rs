@@ -5,8 +5,9 @@ use kube_watch::{name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
-use super::meta::{host_port, object_labels, set, set_namespace};
+use super::meta::{object_labels, set, set_namespace};
 use super::objects::{ObjectStore, Service, ServicePort};
+use crate::host_port::host_port;
 
 /// The targets of a service.
 pub(crate) fn group(service: &Service, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use config::{HttpClientConfig, TlsConfig};
-use http_client::{HttpClient, Resolver};
+use http_client::{DnsRecord, HttpClient, RecordKind, Resolver};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use url::Url;
@@ -20,6 +20,8 @@ use crate::kit::{Authority, OK, Server, config, get};
 enum Says {
     /// It is at 127.0.0.1, for so many seconds.
     Here(u32),
+    /// It is a service on these hosts, and has no addresses.
+    Service(&'static [(u16, &'static str)]),
     NoSuchName,
     /// That it cannot tell.
     Failed,
@@ -38,6 +40,7 @@ struct Dns {
 }
 
 const A: u16 = 1;
+const SRV: u16 = 33;
 
 impl Dns {
     fn start(says: impl Fn(&str) -> Says + Send + 'static) -> Self {
@@ -106,21 +109,35 @@ fn question(query: &[u8]) -> (String, u16, &[u8]) {
 
 /// RFC 1035, section 4.1.
 fn answer(id: &[u8], question: &[u8], (kind, says): (u16, Says)) -> Option<Vec<u8>> {
-    let (code, ttl) = match says {
-        Says::Here(ttl) => (0, Some(ttl).filter(|_| kind == A)),
-        Says::NoSuchName => (3, None),
-        Says::Failed => (2, None),
+    let (code, records) = match says {
+        Says::Here(ttl) if kind == A => (0, vec![record(A, ttl, &[127, 0, 0, 1])]),
+        Says::Service(hosts) if kind == SRV => {
+            let data = |(port, host): &(u16, &str)| {
+                let mut data = [[0; 4].as_slice(), &port.to_be_bytes()].concat();
+                host.split('.').for_each(|label| {
+                    data.push(u8::try_from(label.len()).unwrap());
+                    data.extend(label.bytes());
+                });
+                data
+            };
+            (0, hosts.iter().map(|host| record(SRV, 3600, &data(host))).collect())
+        }
+        Says::Here(_) | Says::Service(_) => (0, Vec::new()),
+        Says::NoSuchName => (3, Vec::new()),
+        Says::Failed => (2, Vec::new()),
         Says::Nothing => return None,
     };
     let mut bytes = id.to_vec();
-    bytes.extend([0x81, 0x80 | code, 0, 1, 0, u8::from(ttl.is_some()), 0, 0, 0, 0]);
+    bytes.extend([0x81, 0x80 | code, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
     bytes.extend_from_slice(question);
-    if let Some(ttl) = ttl {
-        bytes.extend([0xc0, 12, 0, 1, 0, 1]);
-        bytes.extend(ttl.to_be_bytes());
-        bytes.extend([0, 4, 127, 0, 0, 1]);
-    }
+    bytes.extend(records.concat());
     Some(bytes)
+}
+
+/// A record of the name that was asked for.
+fn record(kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(data.len()).unwrap();
+    [&[0xc0, 12], &kind.to_be_bytes()[..], &[0, 1], &ttl.to_be_bytes(), &length.to_be_bytes(), data].concat()
 }
 
 fn client(resolver: &Resolver) -> HttpClient {
@@ -178,6 +195,26 @@ async fn search_domains_come_first_below_ndots_and_hosts_before_all() {
         assert_eq!(get(&client, &at(name, &target)).await.as_deref(), Ok("ok"), "{name}");
         assert_eq!(dns.asked(), asked, "{name}");
     }
+}
+
+#[tokio::test]
+async fn records_are_none_where_servers_say_so_and_an_error_where_they_do_not() {
+    let dns = Dns::start(|name| match name {
+        "_metrics._tcp.web.cluster.test." => Says::Service(&[(9100, "a.web.test."), (9101, "b.web.test.")]),
+        "here.test." => Says::Here(0),
+        "failed.test." => Says::Failed,
+        _ => Says::NoSuchName,
+    });
+    let resolver = dns.resolver("search cluster.test\noptions ndots:5", "");
+    let service = |port, target: &str| DnsRecord::Srv { target: target.to_owned(), port };
+    let both = vec![service(9100, "a.web.test."), service(9101, "b.web.test.")];
+    assert_eq!(resolver.records("_metrics._tcp.web", RecordKind::Srv).await, Ok(both));
+    let here = vec![DnsRecord::Address([127, 0, 0, 1].into())];
+    assert_eq!(resolver.records("here.test.", RecordKind::A).await, Ok(here));
+    assert_eq!(resolver.records("here.test.", RecordKind::Aaaa).await, Ok(vec![]));
+    assert_eq!(resolver.records("absent.test.", RecordKind::Mx).await, Ok(vec![]));
+    let error = resolver.records("failed.test.", RecordKind::Ns).await.unwrap_err().to_string();
+    assert!(error.contains("failed.test.: server misbehaving"), "{error}");
 }
 
 #[tokio::test]

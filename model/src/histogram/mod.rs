@@ -7,6 +7,7 @@
 mod bounds;
 mod classic;
 mod coarsen;
+mod encoded;
 mod text;
 mod validate;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use bounds::{Bucket, upper_bound};
 pub use classic::ClassicError;
 pub use coarsen::joined_index;
+pub use encoded::{Encoded, EncodedCounts, EncodedSide};
 pub use validate::{HistogramError, WholeCounts};
 
 /// What a histogram says about a reset of its counters since the sample before it.

@@ -1,8 +1,11 @@
 //! What a selection is for.
 
+use std::collections::HashSet;
+
 use super::Grow;
 #[cfg(doc)]
 use crate::Labels;
+use crate::SourceId;
 
 /// What a selection is for. A store may read less because of it, and never answers less than is asked; one that ignores all
 /// hints but `order` is correct. (Prometheus: `storage.SelectHints`.)
@@ -22,6 +25,8 @@ pub struct ReadHints<'h> {
     pub range_ms: i64,
     /// How the series are aggregated, if they are: other labels are not looked at.
     pub grouping: Option<GroupingHint<'h>>,
+    /// Only series of these sources are needed.
+    pub sources: Option<&'h HashSet<SourceId>>,
 }
 
 impl ReadHints<'_> {
@@ -34,6 +39,7 @@ impl ReadHints<'_> {
         step_ms: 0,
         range_ms: 0,
         grouping: None,
+        sources: None,
     };
 }
 

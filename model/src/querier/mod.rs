@@ -259,7 +259,8 @@ pub trait Querier: Send + Sync {
     }
 
     /// The label sets of the matching series that were alive in the time asked, sorted: those with a sample in it where it is
-    /// short, say some hours; else "alive" may be coarser than a sample, and a store answers by its own buckets of time.
+    /// short, say some hours; else "alive" may be coarser than a sample, and a store answers by its own buckets of time. Which
+    /// of them a limit leaves is up to the store.
     ///
     /// # Errors
     /// When the store cannot be read, or the listing is stopped.

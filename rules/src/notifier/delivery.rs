@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::HttpClientConfig;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use http_client::{HttpClient, Resolver};
-use model::Timestamp;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http_client::{HttpClient, Resolver, answer};
 use url::Url;
 
-/// As much of an answer is read: enough to say what is wrong in a log, and to use the connection again.
-const ANSWER_BYTES_MAX: usize = 4 << 10;
-/// As much of it is shown.
+/// As much of an error page is shown.
 const SHOWN_CHARS_MAX: usize = 300;
 
 /// What became of a request.
@@ -58,17 +55,12 @@ impl Delivery {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let exchange = async {
             // Also what is wrong on this side, such as a missing certificate file, may be right the next time.
-            let mut answer = match client.post(url, &headers, body).await {
-                Ok(answer) => answer,
+            let mut response = match client.post(url, &headers, body).await {
+                Ok(response) => response,
                 Err(error) => return Outcome::Failed(error.to_string(), None),
             };
-            let (status, wait) = (answer.status(), answer.headers().get(RETRY_AFTER).and_then(retry_after));
-            let mut said = Vec::new();
-            while said.len() < ANSWER_BYTES_MAX
-                && let Ok(Some(piece)) = answer.chunk().await
-            {
-                said.extend_from_slice(&piece);
-            }
+            let (status, wait) = (response.status(), answer::retry_after(response.headers()));
+            let said = answer::excerpt(&mut response, SHOWN_CHARS_MAX).await;
             match status.as_u16() {
                 200..300 => Outcome::Accepted,
                 429 | 500.. => Outcome::Failed(bad_status(&status.to_string(), &said), wait),
@@ -80,22 +72,9 @@ impl Delivery {
     }
 }
 
-fn bad_status(status: &str, said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    // One line: an error page is many.
-    let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN_CHARS_MAX).collect();
+fn bad_status(status: &str, said: &str) -> String {
     let colon = if said.is_empty() { "" } else { ": " };
     format!("bad response status {status}{colon}{said}")
-}
-
-/// Seconds, or a date.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
-    u64::try_from(Timestamp(date).saturating_since(Timestamp::now())).ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -103,17 +82,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_a_number_or_a_date() {
-        let wait = |text| retry_after(&HeaderValue::from_static(text));
-        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert!(wait("Wed, 21 Oct 2099 07:28:00 GMT").is_some_and(|wait| wait > Duration::from_secs(86_400)));
-        assert_eq!((wait("Wed, 21 Oct 2015 07:28:00 GMT"), wait("soon")), (None, None));
-    }
-
-    #[test]
-    fn an_answer_is_shown_in_one_short_line() {
-        assert_eq!(bad_status("400 Bad Request", b""), "bad response status 400 Bad Request");
-        assert_eq!(bad_status("400 Bad Request", b"<html>\n\n  no"), "bad response status 400 Bad Request: <html> no");
-        assert!(bad_status("500", &[b'x'; 4096]).len() < 400);
+    fn a_bad_status_is_told_with_what_the_receiver_says() {
+        assert_eq!(bad_status("400 Bad Request", ""), "bad response status 400 Bad Request");
+        assert_eq!(bad_status("400 Bad Request", "<html> no"), "bad response status 400 Bad Request: <html> no");
     }
 }

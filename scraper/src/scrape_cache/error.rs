@@ -2,13 +2,15 @@
 
 use model::AppendError;
 
+use crate::parse::ParseError;
+
 /// Why a body was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
     /// Not an exposition.
     #[error(transparent)]
-    Parse(#[from] crate::parse::ParseError),
+    Parse(#[from] ParseError),
     /// A series that cannot be stored, and where it stands.
     #[error("{reason}, at {place}")]
     Series {
@@ -47,6 +49,16 @@ pub enum ContentError {
         /// How many may be.
         limit: usize,
     },
+}
+
+impl ContentError {
+    /// The line of the body that is to blame, from 1.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        let (Self::Parse(ParseError { place, .. }) | Self::Series { place, .. }) = self else { return None };
+        let number = place.strip_prefix("line ")?;
+        number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
 }
 
 /// A limit of a job that one series can exceed.

@@ -6,24 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use config::ScrapeProtocol;
-use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::Connection;
-use model::duration::format_duration_ms;
 use model::{Appender, Timestamp, with_causes};
 use parking_lot::Mutex;
 use prometheus::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use url::Url;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::failure_log::FailureLogs;
-use crate::fetch::{BodySize, FetchError, Room, fetch};
-use crate::job_settings::{JobSettings, seconds};
+use crate::fetch::{FetchError, Room};
+use crate::job_settings::JobSettings;
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
-use crate::negotiate;
-use crate::parse::{Format, Wanted};
+use crate::request::Request;
 use crate::schedule::{TickTimes, aligned, until_next_ns};
 use crate::scrape_append::{Fetched, Limit, Outcome, ScrapeAppend};
 use crate::scrape_cache::ScrapeCache;
@@ -35,8 +30,6 @@ use crate::threads::{READ_HERE_BYTES, Threads, Turn};
 const VERY_LARGE_BYTES: usize = 16 << 20;
 const SLOW_WORK: Duration = Duration::from_millis(100);
 
-/// The longest Content-Type that is remembered.
-const CONTENT_TYPE_KEPT_BYTES: usize = 256;
 /// Where reading a body takes longer than that, a worker reads the target's next one, whatever its size.
 const READ_HERE_FOR: Duration = Duration::from_millis(5);
 
@@ -45,8 +38,6 @@ const AT_ONCE_APART_MAX: Duration = Duration::from_secs(2);
 
 /// How far two readings of the wall clock may be apart from what was between them.
 const CLOCK_GRAIN: Duration = Duration::from_millis(2);
-
-const TIMEOUT_SECONDS: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
 /// The mode of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,39 +109,6 @@ pub struct TargetStatus {
     pub over_limit: usize,
     /// HELP and TYPE of the target's families.
     pub metadata: Arc<MetadataCache>,
-}
-
-/// The request to a target, and the format of its last response.
-pub(crate) struct Request {
-    /// Or why it is none.
-    url: Result<Url, String>,
-    headers: HeaderMap,
-    wanted: Wanted,
-    /// The Content-Type, and the format that it selects.
-    answered: Option<(String, Format)>,
-}
-
-impl Request {
-    fn new(target: &Target, job: &JobSettings) -> Self {
-        let encoding = if job.compression { "gzip" } else { "identity" };
-        let timeout_seconds = seconds(target.timeout_ms).to_string();
-        let texts = [(ACCEPT, job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
-        let headers = texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
-        let url = Url::parse(&target.url).map_err(|error| format!("{:?} is not a URL: {error}", target.url));
-        Self { url, headers: headers.collect(), wanted: target.wanted(job.wanted), answered: None }
-    }
-
-    /// The format of an answer with this Content-Type.
-    fn format(&mut self, content_type: String, fallback: Option<ScrapeProtocol>) -> Result<Format, FetchError> {
-        match &self.answered {
-            Some((known, format)) if *known == content_type => Ok(*format),
-            _ => {
-                let format = negotiate::format(&content_type, fallback, self.wanted.openmetrics2)?;
-                self.answered = Some((content_type, format)).filter(|(text, _)| text.len() <= CONTENT_TYPE_KEPT_BYTES);
-                Ok(format)
-            }
-        }
-    }
 }
 
 /// One target's loop.
@@ -373,24 +331,10 @@ impl ScrapeLoop {
     }
 
     async fn fetch(&mut self) -> Result<Fetched, FetchError> {
-        let refused = self.job.refused.read().clone();
-        if let Some(reason) = refused {
-            return Err(FetchError::Refused(reason));
-        }
-        let client = self.job.client.as_ref().map_err(|reason| FetchError::Refused(reason.clone()))?;
         let request = self.request.get_or_insert_with(|| Request::new(&self.target, &self.job));
-        let (url, headers) = (request.url.as_ref().map_err(|why| FetchError::Refused(why.clone()))?, &request.headers);
-        let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
-        let size = BodySize { limit: self.job.body_size_limit, last: self.last_body };
-        let room = (&self.shared.room, &self.job.name);
-        let body = timeout(wait, fetch((client, &mut self.connection), (url, headers), size, room)).await;
-        let (content_type, body) = body.map_err(|_| FetchError::Timeout {
-            url: self.target.url.clone(),
-            timeout: format_duration_ms(self.target.timeout_ms),
-        })??;
-        // What is empty is empty in every format.
-        let empty = body.bytes.is_empty();
-        let format = if empty { Format::Text } else { request.format(content_type, self.job.fallback)? };
+        let room = (&self.shared.room, self.last_body);
+        let (content_type, body) = request.send((&self.target, &self.job), &mut self.connection, room).await?;
+        let format = request.format(content_type, &body, self.job.fallback)?;
         Ok(Fetched { format, wanted: request.wanted, body })
     }
 

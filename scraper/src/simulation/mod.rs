@@ -11,6 +11,7 @@ mod reload;
 mod requests;
 mod staleness;
 mod targets;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::path::Path;

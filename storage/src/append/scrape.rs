@@ -9,6 +9,7 @@ use model::{Committed, Scraped, SourceId, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use rocksdb::WriteBatch;
 
+use crate::append::announce;
 use crate::components::Components;
 use crate::deletes::settle::Incoming;
 use crate::error::Error;
@@ -70,6 +71,7 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: &dyn Fn() -
     let disturbing: Vec<_> = disturbed.map(|(part, _)| trackers.rows.begin(part.row.source)).collect();
     let adding: Vec<_> = parts.iter().map(|part| trackers.newer.begin(part.row.source)).collect();
     if !batch.is_empty() {
+        let _announced = announce::scrape(db, &parts, window.by_series);
         db.store.write(batch)?;
     }
     drop((disturbing, adding));

@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use model::Timestamp;
+use model::{Matcher, Timestamp};
 use roaring::RoaringBitmap;
 
+use super::chosen::SelectionKey;
 use super::read_cache::ReadCache;
 use super::snapshot::ReadSnapshot;
 use crate::error::Error;
@@ -36,6 +37,11 @@ impl<'a> ReadContext<'a> {
     pub(crate) fn buckets(self, range: &RangeInclusive<Timestamp>) -> (Bucket, Bucket) {
         let bucket_ms = self.store.bucket_ms;
         (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms))
+    }
+
+    /// By what a selection is cached.
+    pub(crate) fn selection_key(self, range: &RangeInclusive<Timestamp>, matchers: Arc<[Matcher]>) -> SelectionKey {
+        SelectionKey { buckets: self.buckets(range), matchers }
     }
 
     /// The sources that have rows or pages in a range.

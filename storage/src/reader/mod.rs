@@ -7,6 +7,7 @@
 //! `epochs` tell that it holds; `scan` is a selection, cut into tasks; `mask` is what deletions hide.
 
 pub(crate) mod alignment;
+pub(crate) mod chosen;
 pub(crate) mod context;
 pub(crate) mod epochs;
 mod latest;

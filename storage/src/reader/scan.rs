@@ -16,12 +16,13 @@ use roaring::RoaringBitmap;
 use crate::drain::Drain;
 use crate::error::Error;
 use crate::histograms::{AnyHistograms, HistogramReader};
-use crate::index::dedup::{self, Groups};
+use crate::index::dedup;
 use crate::index::select::{Selected, select};
 use crate::limits;
 use crate::quarantine::records::Records;
 use crate::quarantine::warnings::warnings;
 use crate::reader::Reader;
+use crate::reader::chosen::Chosen;
 use crate::reader::context::ReadContext;
 use crate::reader::mask::Mask;
 use crate::reader::metric_labels::MetricLabels;
@@ -75,11 +76,11 @@ pub(crate) struct ScanPlan<'a> {
     context: ReadContext<'a>,
     snapshot: ReadSnapshot<'a>,
     range: RangeInclusive<Timestamp>,
-    matchers: Vec<Matcher>,
+    matchers: Arc<[Matcher]>,
     options: ScanOptions<'a>,
     /// Each a part of the selection that is worth a thread's while.
     parts: Vec<Vec<ScanTask>>,
-    groups: Groups,
+    chosen: Arc<Chosen>,
     /// At least the newest sample of each series is wanted, not all.
     latest: bool,
     /// The series in label order, where that was asked for; then there are no `parts`.
@@ -88,18 +89,23 @@ pub(crate) struct ScanPlan<'a> {
     left: AtomicUsize,
 }
 
-/// The series of a selection, as metrics and sources.
-fn selected(
+/// The series that match in a range.
+fn chosen(
     context: ReadContext<'_>,
     snapshot: &ReadSnapshot<'_>,
-    selection: &Selection<'_>,
-) -> Result<Vec<Selected>, Error> {
-    let sources = context.sources_in(snapshot, &(selection.start..=selection.end))?;
-    // The posting lists need not be read at all.
-    if sources.is_empty() {
-        return Ok(Vec::new());
-    }
-    select((context.store, context.index), selection.matchers, &sources)
+    (range, matchers): (&RangeInclusive<Timestamp>, &Arc<[Matcher]>),
+) -> Result<Arc<Chosen>, Error> {
+    let ReadContext { store, index, cache } = context;
+    cache.chosen(snapshot, context.selection_key(range, Arc::clone(matchers)), || {
+        let sources = context.sources_in(snapshot, range)?;
+        // The posting lists need not be read at all.
+        if sources.is_empty() {
+            return Ok(Chosen::default());
+        }
+        let selected = select((store, index), matchers, &sources)?;
+        let groups = dedup::groups(store, index, &selected)?;
+        Ok(Chosen { selected, groups })
+    })
 }
 
 impl<'a> ScanPlan<'a> {
@@ -112,8 +118,9 @@ impl<'a> ScanPlan<'a> {
     ) -> Result<Self, Stop> {
         let range = selection.start..=selection.end;
         let mut snapshot = context.snapshot();
-        let selected = if range.is_empty() { Vec::new() } else { selected(context, &snapshot, selection)? };
-        let groups = dedup::groups(context.store, context.index, &selected)?;
+        let matchers: Arc<[Matcher]> = selection.matchers.into();
+        let chosen = if range.is_empty() { Arc::default() } else { chosen(context, &snapshot, (&range, &matchers))? };
+        let selected = &chosen.selected;
         // A large selection leaves the block cache to others.
         let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
         let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
@@ -121,15 +128,14 @@ impl<'a> ScanPlan<'a> {
         // Rows hold all metrics of a source, so that few pairs of many sources read much.
         snapshot.fill_rows = snapshot.fill_pages && sources <= limits::CACHED_SOURCES;
         let parts = match hints.order {
-            SeriesOrder::Any => parts(&selected, &range, options.batch_values),
+            SeriesOrder::Any => parts(selected, (&range, hints.sources), options.batch_values),
             SeriesOrder::ByLabels { .. } => Vec::new(),
         };
-        let matchers = selection.matchers.to_vec();
         let latest = hints.samples == SamplesNeeded::Newest;
         let left = AtomicUsize::new(if hints.limit == 0 { usize::MAX } else { hints.limit });
-        let mut plan = Self { context, snapshot, range, matchers, options, latest, parts, groups, sorted: None, left };
+        let mut plan = Self { context, snapshot, range, matchers, options, latest, parts, chosen, sorted: None, left };
         if let SeriesOrder::ByLabels { grow } = hints.order {
-            plan.sorted = Some(plan.sort(&selected, grow)?);
+            plan.sorted = Some(plan.sort(grow)?);
         }
         Ok(plan)
     }
@@ -144,15 +150,11 @@ impl<'a> ScanPlan<'a> {
     }
 
     /// The series of a selection with their labels, in no order: those of several pairs once.
-    fn each_series(
-        &self,
-        selected: &[Selected],
-        each: &mut dyn FnMut(Labels, Vec<(SourceId, u32)>) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
+    fn each_series(&self, each: &mut dyn FnMut(Labels, Vec<(SourceId, u32)>) -> Result<(), Stop>) -> Result<(), Stop> {
+        let grouped: HashSet<(SourceId, u32)> = self.chosen.groups.values().flatten().copied().collect();
         let mut known = MetricLabels::default();
         let mut result: Result<(), Stop> = Ok(());
-        by_source(selected, &mut |source, metrics| {
+        by_source(&self.chosen.selected, &mut |source, metrics| {
             let mut of_source = || {
                 let context = self.context;
                 let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
@@ -171,13 +173,13 @@ impl<'a> ScanPlan<'a> {
             }
         });
         result?;
-        self.groups.iter().try_for_each(|(labels, pairs)| each(labels.clone(), pairs.clone()))
+        self.chosen.groups.iter().try_for_each(|(labels, pairs)| each(labels.clone(), pairs.clone()))
     }
 
     /// The series of a selection in label order.
-    fn sort(&self, selected: &[Selected], grow: &Grow<'_>) -> Result<Sorted, Stop> {
+    fn sort(&self, grow: &Grow<'_>) -> Result<Sorted, Stop> {
         let mut series = Vec::new();
-        self.each_series(selected, &mut |labels, pairs| {
+        self.each_series(&mut |labels, pairs| {
             grow(labels.as_text().len() + SERIES_BYTES).map_err(Stop::Sink)?;
             series.push(SortedSeries { labels, pairs });
             Ok(())
@@ -206,7 +208,7 @@ impl Parts for ScanPlan<'_> {
             return sorted.count();
         }
         // Series of several pairs are read in the end, and from all their sources.
-        self.parts.len() + usize::from(!self.groups.is_empty())
+        self.parts.len() + usize::from(!self.chosen.groups.is_empty())
     }
 
     fn reader_bytes(&self) -> usize {
@@ -224,7 +226,7 @@ impl Parts for ScanPlan<'_> {
         let reader =
             Reader::new(self.context, &self.snapshot, self.range.clone(), &self.options.masks).map_err(unreadable)?;
         let histograms = self.options.histograms.get().then(|| HistogramReader::new(&self.snapshot));
-        let grouped = self.groups.values().flatten().copied().collect();
+        let grouped = self.chosen.groups.values().flatten().copied().collect();
         let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
         Ok(Box::new(PlanReader { plan: self, grouped, readers, known }))
     }
@@ -352,7 +354,7 @@ impl<'a> PlanReader<'a> {
     }
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {
-        let mut groups: Vec<_> = self.plan.groups.iter().collect();
+        let mut groups: Vec<_> = self.plan.chosen.groups.iter().collect();
         // The map has no order of its own, and answers should not differ from call to call.
         groups.sort_unstable_by_key(|(_, pairs)| *pairs);
         for (labels, pairs) in groups {
@@ -400,7 +402,11 @@ struct ScanTask {
 }
 
 /// A selection as tasks, source by source, as many to a part as are worth a thread's while.
-fn parts(selected: &[Selected], range: &RangeInclusive<Timestamp>, batch_values: usize) -> Vec<Vec<ScanTask>> {
+fn parts(
+    selected: &[Selected],
+    (range, sources): (&RangeInclusive<Timestamp>, Option<&HashSet<SourceId>>),
+    batch_values: usize,
+) -> Vec<Vec<ScanTask>> {
     let rows = assumed_rows(length_ms(range));
     let (least, some, most) = limits::BATCH_COLUMNS;
     // Each batch reads the times of its source: of a long range more values at once are worth it, up to a bound.
@@ -409,6 +415,9 @@ fn parts(selected: &[Selected], range: &RangeInclusive<Timestamp>, batch_values:
     let mut parts: Vec<Vec<ScanTask>> = Vec::new();
     let mut work = usize::MAX;
     by_source(selected, &mut |source, metrics| {
+        if sources.is_some_and(|sources| !sources.contains(&source)) {
+            return;
+        }
         for from in (0..metrics.len()).step_by(columns_max) {
             if work >= limits::PART_WORK {
                 parts.push(Vec::new());

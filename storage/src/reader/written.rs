@@ -1,9 +1,23 @@
-//! What sources wrote in a range of time, as listings need it and the read cache keeps it.
+//! What sources wrote in a range of time, as listings need it and the read cache keeps it, and what is listed of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
+
+use crate::reader::chosen::SelectionKey;
+
+/// What is listed of the labels of series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Listed {
+    /// The names of labels.
+    Names,
+    /// The values of the label of this name.
+    Values(Box<str>),
+}
+
+/// The series that a listing is of, and the most items that it may have.
+pub(crate) type ListingKey = (SelectionKey, usize);
 
 /// What sources wrote in a range of time.
 #[derive(Debug, Default)]

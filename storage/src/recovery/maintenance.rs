@@ -53,6 +53,18 @@ impl Db {
         self.with(|opening| opening.set_exemplars_max(max))
     }
 
+    /// The number after the last of at most so many exemplars that are kept from a number on, and these with their series, in the
+    /// order in which they were stored.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn exemplars_since(&self, number: u64, most: usize) -> Result<(u64, Vec<(Labels, Exemplar)>), Error> {
+        let opening = self.enter_query()?;
+        let found = opening.exemplars_since(number, most);
+        self.note(&opening, &found);
+        found
+    }
+
     /// The exemplars of a stretch of time, first and last millisecond, of the series that any of these selectors match:
     /// by series, in their order, the oldest first.
     ///

@@ -168,6 +168,29 @@ impl Http {
         })
     }
 
+    /// Status, headers and body of a POST of bytes, the body as it was sent.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post_bytes(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Result<(u16, HeaderMap, Vec<u8>), String> {
+        let mut request = self.client.post(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = self.credentials.on(request.body(body));
+        self.runtime.block_on(async {
+            let response = request.send().await.map_err(|error| format!("{error:?}"))?;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let body = response.bytes().await.map_err(|error| format!("{error:?}"))?;
+            Ok((status, headers, body.to_vec()))
+        })
+    }
+
     /// The `data` of a successful API answer.
     ///
     /// # Errors

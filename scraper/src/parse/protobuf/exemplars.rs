@@ -2,8 +2,8 @@
 
 use model::Timestamp;
 
-use super::encoding::{Broken, Fields};
 use crate::parse::Exemplar;
+use model::protobuf::{Broken, Fields};
 
 /// The exemplars of a native histogram: its own, and where it has none those of its classic buckets; in either case those
 /// that have a time, as upstream has it.

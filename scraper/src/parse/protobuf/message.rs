@@ -5,11 +5,11 @@ use model::sample::{NORMAL_NAN_BITS, histogram_mark, is_histogram_mark, is_stale
 use model::{Histogram, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::encoding::{Broken, Fields};
 use super::exemplars::{self, read_exemplar, timestamp};
 use super::native;
 use crate::parse::part::Part;
 use crate::parse::{Exemplar, MetricKind, Native, Point};
+use model::protobuf::{Broken, Fields};
 
 #[derive(Debug, Default)]
 pub(super) struct Family<'a> {

@@ -4,7 +4,6 @@
 //! (`_sum`, one bucket) identifies the series. A native histogram is one entry whose value is a marker; its buckets are
 //! read when they are asked for. Where native histograms are not wanted, they are counted.
 
-mod encoding;
 mod exemplars;
 mod message;
 mod native;
@@ -17,8 +16,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::entry::What;
 use super::{Entry, Exemplar, Fingerprint, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
 use crate::parse::part::Part;
-use encoding::{Broken, Fields};
 use message::{Family, Metric};
+use model::protobuf::{Broken, Fields};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]

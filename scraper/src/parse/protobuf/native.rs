@@ -1,20 +1,11 @@
 //! A native histogram out of an `io.prometheus.client.Histogram` message, in place.
 
 use model::Histogram;
-use model::histogram::{Buckets, ClassicError, Span, WholeCounts};
+use model::histogram::{ClassicError, Encoded, EncodedCounts, Span};
+use model::protobuf::{Broken, Fields, unzigzag};
 
-use super::encoding::{Broken, Fields, Value};
 use crate::parse::Native;
 use crate::parse::form::LINES_MAX;
-
-/// Spans and buckets of one side.
-#[derive(Default)]
-struct Side {
-    spans: Vec<Span>,
-    /// Integer counts, each as the difference to the one before.
-    deltas: Vec<i64>,
-    counts: Vec<f64>,
-}
 
 /// The histogram that a message is, whole counts as floats, without empty buckets (upstream:
 /// `model/textparse/protobufparse.go`, `Histogram`).
@@ -22,43 +13,37 @@ struct Side {
 /// # Errors
 /// When the message is broken, or its spans and buckets do not go together. Whether they make sense is not looked at.
 pub(super) fn read(message: &[u8]) -> Result<Native, String> {
-    let mut histogram = Histogram::default();
+    let mut encoded = Encoded::default();
     let (mut count, mut zero_count) = (0, 0);
-    let (mut positive, mut negative) = (Side::default(), Side::default());
     let (mut count_float, mut zero_float) = (0.0, 0.0);
     let mut fields = Fields::new(message);
     while let Some((number, value)) = fields.next()? {
         match number {
             1 => count = value.varint()?,
-            2 => histogram.sum = value.double()?,
+            2 => encoded.sum = value.double()?,
             4 => count_float = value.double()?,
-            5 => histogram.schema = schema(value.varint()?)?,
-            6 => histogram.zero_threshold = value.double()?,
+            5 => encoded.schema = schema(value.varint()?)?,
+            6 => encoded.zero_threshold = value.double()?,
             7 => zero_count = value.varint()?,
             8 => zero_float = value.double()?,
-            9 => negative.spans.push(span(value.bytes()?)?),
-            10 => each_varint(value, |n| negative.deltas.push(unzigzag(n)))?,
-            11 => each_double(value, |n| negative.counts.push(n))?,
-            12 => positive.spans.push(span(value.bytes()?)?),
-            13 => each_varint(value, |n| positive.deltas.push(unzigzag(n)))?,
-            14 => each_double(value, |n| positive.counts.push(n))?,
+            9 => encoded.negative.spans.push(Span::read(value.bytes()?)?),
+            10 => value.each_varint(|n| encoded.negative.deltas.push(unzigzag(n)))?,
+            11 => value.each_double(|n| encoded.negative.counts.push(n))?,
+            12 => encoded.positive.spans.push(Span::read(value.bytes()?)?),
+            13 => value.each_varint(|n| encoded.positive.deltas.push(unzigzag(n)))?,
+            14 => value.each_double(|n| encoded.positive.counts.push(n))?,
             _ => {}
         }
     }
     // Entries of counts identify float histograms even when all of them are zero.
-    let float = count_float > 0.0 || zero_float > 0.0 || !positive.counts.is_empty() || !negative.counts.is_empty();
-    let counts = if float {
-        (histogram.count, histogram.zero_count) = (count_float, zero_float);
-        None
+    let has_floats = !encoded.positive.counts.is_empty() || !encoded.negative.counts.is_empty();
+    encoded.counts = if count_float > 0.0 || zero_float > 0.0 || has_floats {
+        EncodedCounts::Floats { count: count_float, zero_count: zero_float }
     } else {
-        (histogram.count, histogram.zero_count) = (whole(count), whole(zero_count));
-        // Wrapping as Go's uint64 does; the validation compares the sum with the count and refuses what overflowed.
-        let in_buckets = zero_count.wrapping_add(positive.observations()).wrapping_add(negative.observations());
-        Some(WholeCounts { count, in_buckets })
+        EncodedCounts::Whole { count, zero_count }
     };
     // Packed and unpacked fields may alternate with spans, so the sides are put together at the end.
-    histogram.positive = positive.buckets(float);
-    histogram.negative = negative.buckets(float);
+    let (mut histogram, counts) = encoded.histogram();
     for (side, buckets) in [("positive", &mut histogram.positive), ("negative", &mut histogram.negative)] {
         // Must hold before `compact`, which walks spans and counts side by side.
         let required: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
@@ -129,70 +114,8 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
     Ok(Some(histogram))
 }
 
-impl Side {
-    fn buckets(self, float: bool) -> Buckets {
-        let counts = if float { self.counts } else { absolute(&self.deltas).map(|count| count as f64).collect() };
-        Buckets { spans: self.spans, counts }
-    }
-
-    /// In all its buckets, of which none may be negative.
-    fn observations(&self) -> u64 {
-        absolute(&self.deltas).fold(0, |sum, count| sum.wrapping_add(count.cast_unsigned()))
-    }
-}
-
-/// Absolute counts from deltas. An overflow wraps to a negative count, which the validation refuses.
-fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
-    deltas.iter().scan(0i64, |last, delta| {
-        // Each bucket holds the difference to the one before, the first the difference to 0.
-        *last = last.wrapping_add(*delta);
-        Some(*last)
-    })
-}
-
-fn span(message: &[u8]) -> Result<Span, Broken> {
-    let mut span = Span::default();
-    let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
-        match number {
-            1 => span.offset = i32::try_from(unzigzag(value.varint()?)).map_err(|_| "offset of a span out of range")?,
-            2 => span.length = u32::try_from(value.varint()?).map_err(|_| "length of a span out of range")?,
-            _ => {}
-        }
-    }
-    Ok(span)
-}
-
-/// Of a field of numbers: one, or several packed together.
-fn each_varint(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(), Broken> {
-    let Value::Bytes(packed) = value else {
-        each(value.varint()?);
-        return Ok(());
-    };
-    let mut numbers = Fields::new(packed);
-    while let Some(number) = numbers.next_packed()? {
-        each(number);
-    }
-    Ok(())
-}
-
-fn each_double(value: Value<'_>, mut each: impl FnMut(f64)) -> Result<(), Broken> {
-    let Value::Bytes(packed) = value else {
-        each(value.double()?);
-        return Ok(());
-    };
-    let (numbers, []) = packed.as_chunks::<8>() else { return Err("packed numbers end early") };
-    // Proto3 packs numbers by default; the unpacked form above is legal as well and old clients write it.
-    numbers.iter().for_each(|bytes| each(f64::from_le_bytes(*bytes)));
-    Ok(())
-}
-
 fn schema(number: u64) -> Result<i32, Broken> {
     i32::try_from(unzigzag(number)).map_err(|_| "schema out of range")
-}
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are stored as floats, as upstream queries them")]
@@ -202,6 +125,9 @@ fn whole(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use model::histogram::{Buckets, WholeCounts};
+    use model::protobuf::Value;
+
     use super::*;
 
     /// Fields as they are written: (number, varint), (number, double) or (number, bytes).

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use model::labels::{BUCKET, METRIC_NAME};
 
-use super::encoding::{Fields, Value};
 use crate::parse::pairs::{LabelPairs, format_bound};
 use crate::parse::part::Part;
+use model::protobuf::{Fields, Value};
 
 /// The pairs of one of a metric's series: the name first, then the labels, then the bound.
 pub(crate) fn push_series_labels<'a>(

@@ -11,6 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::group::{Left, SourceGroup, SourceSeries};
 use super::layouts::NamedGroup;
+use crate::append::announce;
 use crate::compaction::additions::{AddedSeries, Additions};
 use crate::compaction::pace::grace_ms;
 use crate::compaction::rewrite::{remove_pages, rewrite_adding};
@@ -215,6 +216,7 @@ fn write_partition(
     if db.flushed.begin(partition.end(db.store.bucket_ms)) {
         drop(db.index.gate.write());
     }
+    let _announced = announce::pages(db, named.source, &additions);
     // Rows that come into the partition at the same moment make the rewrite start over.
     for _ in 0..TRIES {
         let place = (named.source, partition);

@@ -8,10 +8,11 @@ mod block;
 mod columns;
 
 use std::fmt;
+use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use model::{SourceId, Timestamp};
+use model::{Labels, QuerierError, SourceId, Timestamp};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
@@ -20,13 +21,14 @@ use crate::error::Error;
 use crate::kv::schema::{Bucket, Partition, RowKey};
 use crate::limits;
 use crate::pages::{self, timeline::Timeline};
+use crate::reader::chosen::{Chosen, SelectionKey};
 #[cfg(doc)]
 use crate::reader::epochs::WriteTracker;
 use crate::reader::epochs::{Epochs, Trackers};
 use crate::reader::lazy_rows::LazyRows;
 use crate::reader::snapshot::ReadSnapshot;
 
-use crate::reader::written::Written;
+use crate::reader::written::{Listed, ListingKey, Written};
 use crate::rows::decoder::Wanted;
 use crate::rows::run::Run;
 use crate::rows::scan;
@@ -39,6 +41,8 @@ pub(crate) type Partitions = Arc<[(Partition, RoaringBitmap)]>;
 type Segment = (Bucket, u32, u32);
 /// With the epoch of the snapshot that it was read from.
 type Dated<T> = (u64, T);
+/// With the epochs of the snapshot that it was read from.
+type Kept<T> = (Epochs, Arc<T>);
 
 /// The bounded memory of readers.
 pub(crate) struct ReadCache {
@@ -49,8 +53,11 @@ pub(crate) struct ReadCache {
     columns: Cache<Segment, Arc<Mutex<Columns>>>,
     /// As snapshots show them during which no write was in flight.
     partitions: Mutex<Dated<Option<Partitions>>>,
-    sources: Cache<(Bucket, Bucket), (Epochs, Arc<RoaringBitmap>)>,
-    written: Cache<(Bucket, Bucket), (Epochs, Arc<Written>)>,
+    sources: Cache<(Bucket, Bucket), Kept<RoaringBitmap>>,
+    written: Cache<(Bucket, Bucket), Kept<Written>>,
+    chosen: Cache<SelectionKey, Kept<Chosen>>,
+    texts: Cache<(ListingKey, Listed), Kept<Vec<String>>>,
+    label_sets: Cache<ListingKey, Kept<Vec<Labels>>>,
 }
 
 impl fmt::Debug for ReadCache {
@@ -67,10 +74,13 @@ impl ReadCache {
             // The parts add up to the whole; most of it is for columns.
             buckets: Cache::new(bytes / 16),
             heads: Cache::new(bytes / 16),
-            columns: Cache::new(bytes / 4 * 3),
+            columns: Cache::new(bytes / 16 * 11),
             partitions: Mutex::default(),
-            sources: Cache::new(bytes / 16),
-            written: Cache::new(bytes / 16),
+            sources: Cache::new(bytes / 32),
+            written: Cache::new(bytes / 32),
+            chosen: Cache::new(bytes / 32),
+            texts: Cache::new(bytes / 32),
+            label_sets: Cache::new(bytes / 16),
         }
     }
 
@@ -122,22 +132,59 @@ impl ReadCache {
         self.cached(&self.written, (snapshot, buckets), Written::weight, read)
     }
 
-    fn cached<T>(
+    /// The series that match in some buckets. They are of the index, of which everything is written before the rows that make it
+    /// count: as long as there are only newer rows, it says the same of these buckets.
+    pub(crate) fn chosen(
         &self,
-        cache: &Cache<(Bucket, Bucket), (Epochs, Arc<T>)>,
-        (snapshot, buckets): (&ReadSnapshot<'_>, (Bucket, Bucket)),
+        snapshot: &ReadSnapshot<'_>,
+        key: SelectionKey,
+        read: impl FnOnce() -> Result<Chosen, Error>,
+    ) -> Result<Arc<Chosen>, Error> {
+        let of_key = key.weight();
+        self.cached(&self.chosen, (snapshot, key), |chosen| chosen.weight() + of_key, read)
+    }
+
+    /// The texts of a listing. It is of the index and of what was written in the buckets, as above.
+    pub(crate) fn texts(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        key: (ListingKey, Listed),
+        read: impl FnOnce() -> Result<Vec<String>, QuerierError>,
+    ) -> Result<Arc<Vec<String>>, QuerierError> {
+        let of_key = key.0.0.weight();
+        let weight = |texts: &Vec<String>| of_key + listing_weight(texts, String::len);
+        self.cached(&self.texts, (snapshot, key), weight, read)
+    }
+
+    /// The label sets of a listing.
+    pub(crate) fn label_sets(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        key: ListingKey,
+        read: impl FnOnce() -> Result<Vec<Labels>, QuerierError>,
+    ) -> Result<Arc<Vec<Labels>>, QuerierError> {
+        let of_key = key.0.weight();
+        let weight =
+            |sets: &Vec<Labels>| of_key + listing_weight(sets, |set| size_of::<Labels>() + set.as_text().len());
+        self.cached(&self.label_sets, (snapshot, key), weight, read)
+    }
+
+    fn cached<K: Hash + Eq, T, E>(
+        &self,
+        cache: &Cache<K, Kept<T>>,
+        (snapshot, key): (&ReadSnapshot<'_>, K),
         weight: impl FnOnce(&T) -> usize,
-        read: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<Arc<T>, Error> {
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         if !self.no_write_in_flight(snapshot) {
             return read().map(Arc::new);
         }
         // Newer rows of known buckets and segments change nothing of what is cached here.
-        if let Some((_, found)) = cache.get(&buckets).filter(|(epochs, _)| epochs.same_but_newer(snapshot.epochs)) {
+        if let Some((_, found)) = cache.get(&key).filter(|(epochs, _)| epochs.same_but_newer(snapshot.epochs)) {
             return Ok(found);
         }
         let found = Arc::new(read()?);
-        cache.insert(buckets, (snapshot.epochs, Arc::clone(&found)), weight(&found));
+        cache.insert(key, (snapshot.epochs, Arc::clone(&found)), weight(&found));
         Ok(found)
     }
 
@@ -246,4 +293,9 @@ impl ReadCache {
         }
         Ok(Some(run))
     }
+}
+
+/// What the items of a listing weigh, each with what it takes outside the list.
+fn listing_weight<T>(items: &[T], outside: impl Fn(&T) -> usize) -> usize {
+    items.iter().map(|item| size_of::<T>() + outside(item)).sum::<usize>() + limits::CACHE_ENTRY_BYTES
 }

@@ -1,39 +1,48 @@
-//! The fields of a protobuf message, in place. Only what the exposition format needs: no groups.
+//! The fields of a protobuf message, read in place: of scraped expositions and of remote write. No groups, which neither has.
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
+    /// An integer, a truth value, or a word of an enum.
     Varint(u64),
+    /// Eight bytes, which are a double in all messages that are read here.
     Double(f64),
     /// A string, a message, or packed numbers.
     Bytes(&'a [u8]),
-    /// Four bytes, which nothing in the format is.
+    /// Four bytes, which nothing in these messages is.
     Fixed32,
 }
 
 /// Why a message cannot be read.
-pub(super) type Broken = &'static str;
+pub type Broken = &'static str;
 
 /// The fields of a message, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     message: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(message: &'a [u8]) -> Self {
+    /// Those of a message, from the first on.
+    #[must_use]
+    pub fn new(message: &'a [u8]) -> Self {
         Self { message, at: 0 }
     }
 
     /// How many bytes are read.
-    pub(super) fn at(&self) -> usize {
+    #[must_use]
+    pub fn at(&self) -> usize {
         self.at
     }
 
-    /// A number and what it holds; `None` at the end.
+    /// The number of the next field and what it holds; `None` at the end.
+    ///
+    /// # Errors
+    /// When the message breaks off, or no field begins here.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Broken> {
+    #[expect(clippy::should_implement_trait, reason = "it can fail, which the trait has no room for")]
+    pub fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Broken> {
         if self.at >= self.message.len() {
             return Ok(None);
         }
@@ -64,7 +73,10 @@ impl<'a> Fields<'a> {
     }
 
     /// The next message of a stream in which each is preceded by its length; `None` at the end.
-    pub(super) fn next_delimited(&mut self) -> Result<Option<&'a [u8]>, Broken> {
+    ///
+    /// # Errors
+    /// When the message breaks off, or is longer than upstream takes.
+    pub fn next_delimited(&mut self) -> Result<Option<&'a [u8]>, Broken> {
         if self.at >= self.message.len() {
             return Ok(None);
         }
@@ -79,7 +91,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The next of several numbers that are packed into one field; `None` at the end.
-    pub(super) fn next_packed(&mut self) -> Result<Option<u64>, Broken> {
+    ///
+    /// # Errors
+    /// When the last one breaks off.
+    #[inline]
+    pub fn next_packed(&mut self) -> Result<Option<u64>, Broken> {
         if self.at >= self.message.len() { Ok(None) } else { self.varint().map(Some) }
     }
 
@@ -111,17 +127,79 @@ impl<'a> Fields<'a> {
 const TRUNCATED: Broken = "message breaks off";
 
 impl<'a> Value<'a> {
-    pub(super) fn bytes(self) -> Result<&'a [u8], Broken> {
+    /// A string, a message, or packed numbers.
+    ///
+    /// # Errors
+    /// When it is something else.
+    #[inline]
+    pub fn bytes(self) -> Result<&'a [u8], Broken> {
         if let Self::Bytes(bytes) = self { Ok(bytes) } else { Err(WRONG_TYPE) }
     }
 
-    pub(super) fn double(self) -> Result<f64, Broken> {
+    /// A double.
+    ///
+    /// # Errors
+    /// When it is something else.
+    #[inline]
+    pub fn double(self) -> Result<f64, Broken> {
         if let Self::Double(number) = self { Ok(number) } else { Err(WRONG_TYPE) }
     }
 
-    pub(super) fn varint(self) -> Result<u64, Broken> {
+    /// An integer.
+    ///
+    /// # Errors
+    /// When it is something else.
+    #[inline]
+    pub fn varint(self) -> Result<u64, Broken> {
         if let Self::Varint(number) = self { Ok(number) } else { Err(WRONG_TYPE) }
     }
+
+    /// An `int64`, as it is written: negative ones take ten bytes.
+    ///
+    /// # Errors
+    /// When it is something else.
+    #[inline]
+    pub fn int(self) -> Result<i64, Broken> {
+        self.varint().map(u64::cast_signed)
+    }
+
+    /// Each of a field of integers: one, or several packed together.
+    ///
+    /// # Errors
+    /// When it holds something else, or breaks off.
+    pub fn each_varint(self, mut each: impl FnMut(u64)) -> Result<(), Broken> {
+        let Self::Bytes(packed) = self else {
+            each(self.varint()?);
+            return Ok(());
+        };
+        let mut numbers = Fields::new(packed);
+        while let Some(number) = numbers.next_packed()? {
+            each(number);
+        }
+        Ok(())
+    }
+
+    /// Each of a field of doubles: one, or several packed together.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn each_double(self, mut each: impl FnMut(f64)) -> Result<(), Broken> {
+        let Self::Bytes(packed) = self else {
+            each(self.double()?);
+            return Ok(());
+        };
+        let (numbers, []) = packed.as_chunks::<8>() else { return Err("packed numbers end early") };
+        // Proto3 packs numbers by default; the unpacked form above is legal as well and old clients write it.
+        numbers.iter().for_each(|bytes| each(f64::from_le_bytes(*bytes)));
+        Ok(())
+    }
+}
+
+/// The number that a `sint32` or `sint64` is.
+#[must_use]
+#[inline]
+pub fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
 const WRONG_TYPE: Broken = "field of the wrong wire type";
