@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::active_queries::ActiveQueries;
 use crate::annotations::with_annotation_jobs;
+use crate::api::{InPlace, Reads, Receivers};
 use crate::default_config;
 use crate::flags::Flags;
 use crate::last_run::Mark;
 use crate::metric_usage::{Counted, MetricUsage};
 use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
+use crate::profiles::Turns;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
@@ -33,17 +35,26 @@ pub(crate) struct App {
     pub(crate) metric_usage: Arc<MetricUsage>,
     pub(crate) engine: RwLock<Arc<query::Engine>>,
     pub(crate) query_slots: Arc<Semaphore>,
+    pub(crate) in_place: Arc<InPlace>,
     /// Of queries that others left no memory, one at a time is tried again.
     pub(crate) query_turn: Arc<Semaphore>,
     /// Of requests that read and are no queries: labels, series, texts of queries.
     pub(crate) listing_slots: Arc<Semaphore>,
+    /// Of scrapes that are only shown.
+    pub(crate) trial_turn: Semaphore,
+    /// Of what other systems send.
+    pub(crate) receivers: Receivers,
+    /// Of what they read.
+    pub(crate) reads: Reads,
     pub(crate) query_log: QueryLog,
     pub(crate) active_queries: Arc<ActiveQueries>,
     pub(crate) top_queries: TopQueries,
+    pub(crate) profiles: Turns,
     /// Of this process in the data directory, until it ends in order.
     pub(crate) mark: Mark,
     pub(crate) discovery: Mutex<discovery::Manager>,
-    pub(crate) scraper: scraper::Manager,
+    pub(crate) scraper: Arc<scraper::Manager>,
+    pub(crate) remote_write: remote::send::Manager,
     pub(crate) rules: rules::Manager,
     pub(crate) notifier: Arc<rules::Notifier>,
     /// Follows objects of the API server, with `--operator`.

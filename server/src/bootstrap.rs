@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,8 +15,8 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::active_queries::ActiveQueries;
-use crate::api::{Begun, Stop};
+use crate::active_queries::{ActiveQueries, NOTED_AFTER};
+use crate::api::{Begun, InPlace, Reads, Receivers, Stop, THREADS_LEFT};
 use crate::app::{App, Ask, Reload, What, load};
 use crate::component::Component;
 use crate::container::Container;
@@ -26,6 +27,7 @@ use crate::listen::bind;
 use crate::logging::{self, LogLevel};
 use crate::metric_usage::{Counted, MetricUsage, Origin};
 use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
+use crate::profiles::Turns;
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
 use crate::self_metrics::ServerMetrics;
@@ -56,7 +58,12 @@ pub(crate) fn run(flags: Flags, level: LogLevel) -> Result<()> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was installed already");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let threads = available_parallelism().map_or(1, usize::from) + THREADS_LEFT;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     runtime.block_on(serve(flags, level))
 }
 
@@ -159,31 +166,25 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
 fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
     let settings = Settings::new(&flags)?;
     let Begun { registry, notifications, stop: Stop(stop) } = begun;
-    let mut options = storage_options(&flags);
-    options.retention_ms = Retention::in_force(config).time_ms;
-    let db = Arc::new(storage::Db::open(options, &registry)?);
-    db.start_compaction().context("cannot start the background worker of the storage")?;
+    let (db, commits) = open_store(&flags, config, &registry)?;
     let concurrency = flags.query_max_concurrency.max(1);
     let engine = Arc::new(query::Engine::new(engine_options(&flags, &settings, config, &db)));
     let metric_usage = Arc::new(MetricUsage::open(Path::new(&flags.storage_tsdb_path)));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
-    let wanted = wanted_of_targets(&flags);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
-    let at_once_after = Some(START);
     let (rules, notifier) = components::build_rules(
         (&flags, &settings),
         (&db, &metric_usage, &engine),
         (&user_agent, &resolver),
         (&registry, &stop),
     )?;
-    let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
-    let scraper = scraper::Manager::new(appender, &registry, options)?;
+    let (scraping, discovery) = options_of_targets(&flags, (&user_agent, &resolver))?;
+    let scraper = Arc::new(scraper::Manager::new(appender, &registry, scraping)?);
+    let of_requests = (&*user_agent, &resolver);
+    let remote_write = components::build_remote_write(&flags, (&db, commits), &scraper, of_requests, &registry)?;
     let watches = kube_watch::Watches::new(&registry)?;
     let operator = components::follow_objects((&flags, &settings), &watches, &engine)?;
-    let discovery =
-        discovery::Options { kubelet_service: components::kubelet_service(&flags)?, ..discovery::Options::default() };
     let discovery = discovery::Manager::new(discovery, &registry, watches)?;
     let mut metrics = ServerMetrics::new(&registry, concurrency)?;
     if engine.options().cost.are_enabled() {
@@ -191,6 +192,8 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
     }
     let query_log = QueryLog::new(&registry)?;
     let (active_queries, mark) = look_back(&flags, &registry, &notifications)?;
+    let receivers = Receivers::new(&flags, &db, &registry)?;
+    let reads = Reads::new(&flags, &registry)?;
     let now = model::Timestamp::now();
     Ok(Arc::new(App {
         flags,
@@ -200,14 +203,20 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         db,
         engine: RwLock::new(engine),
         query_slots: Arc::new(Semaphore::new(concurrency)),
+        in_place: Arc::new(InPlace::new().context("cannot start a thread")?),
         query_turn: Arc::new(Semaphore::new(1)),
         listing_slots: Arc::new(Semaphore::new(concurrency)),
+        trial_turn: Semaphore::new(1),
+        receivers,
+        reads,
         query_log,
         active_queries,
         top_queries: TopQueries::default(),
+        profiles: Turns::default(),
         mark,
         discovery: Mutex::new(discovery),
         scraper,
+        remote_write,
         rules,
         notifier,
         operator,
@@ -221,6 +230,45 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         reload: RwLock::new(Reload { ok: true, at: now }),
         reloads,
     }))
+}
+
+/// The store, and who is told of what is written to it.
+fn open_store(
+    flags: &Flags,
+    config: &Config,
+    registry: &Registry,
+) -> Result<(Arc<storage::Db>, Arc<remote::send::Commits>)> {
+    let commits = Arc::new(remote::send::Commits::default());
+    let options = storage::Options {
+        retention_ms: Retention::in_force(config).time_ms,
+        commits: Some(Arc::<remote::send::Commits>::clone(&commits)),
+        ..storage_options(flags)
+    };
+    let db = Arc::new(storage::Db::open(options, registry)?);
+    db.start_compaction().context("cannot start the background worker of the storage")?;
+    Ok((db, commits))
+}
+
+/// How targets are scraped and discovered; requests carry this user agent.
+fn options_of_targets(
+    flags: &Flags,
+    (user_agent, resolver): (&str, &scraper::Resolver),
+) -> Result<(scraper::Options, discovery::Options)> {
+    let scraping = scraper::Options {
+        user_agent: user_agent.to_owned(),
+        resolver: resolver.clone(),
+        wanted: wanted_of_targets(flags),
+        body_memory: body_memory(),
+        threads: available_parallelism().map_or(1, usize::from),
+        at_once_after: Some(START),
+    };
+    let discovery = discovery::Options {
+        kubelet_service: components::kubelet_service(flags)?,
+        user_agent: user_agent.to_owned(),
+        resolver: resolver.clone(),
+        ..discovery::Options::default()
+    };
+    Ok((scraping, discovery))
 }
 
 /// How queries are evaluated.
@@ -246,7 +294,7 @@ fn look_back(flags: &Flags, registry: &Registry, notifications: &Notifications) 
     if last.end == End::OutOfMemory {
         notifications.raise(OUT_OF_MEMORY);
     }
-    let queries = ActiveQueries::new(directory, flags.query_max_concurrency.max(1));
+    let queries = ActiveQueries::new(directory, flags.query_max_concurrency.max(1), NOTED_AFTER);
     Ok((Arc::new(queries), Mark::set(directory, &container)))
 }
 

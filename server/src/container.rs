@@ -72,10 +72,15 @@ impl Container {
     }
 
     fn of_machine(&self, name: &str) -> Option<u64> {
-        let text = fs::read_to_string(&self.meminfo).ok()?;
-        let kib = text.lines().find_map(|line| line.strip_prefix(name))?;
-        kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+        bytes_of(&self.meminfo, name)
     }
+}
+
+/// The bytes in a line such as `MemTotal:  8000 kB` of a file of the kernel.
+pub(crate) fn bytes_of(file: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix(name))?;
+    kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 /// A folder and all above it, up to the root: any of them may have a limit. In a container the root may be the group itself.

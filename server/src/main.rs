@@ -6,7 +6,8 @@
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
 //!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`,
-//!   `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `version`, `clock`, `default_config`, `node_exporter`.
+//!   `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `summary`, `profiles/`, `protobuf`, `version`, `clock`, `default_config`,
+//!   `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod active_queries;
@@ -20,6 +21,7 @@ mod components;
 mod container;
 mod default_config;
 mod flags;
+mod forecast;
 mod last_run;
 mod listen;
 mod logging;
@@ -27,6 +29,8 @@ mod metric_usage;
 mod monitor_metrics;
 mod node_exporter;
 mod notifications;
+mod profiles;
+mod protobuf;
 mod query_log;
 mod reload;
 mod rule_groups;
@@ -34,6 +38,7 @@ mod rule_language;
 mod self_metrics;
 mod serve;
 mod settings;
+mod summary;
 mod top_queries;
 mod version;
 
@@ -44,6 +49,12 @@ use flags::Flags;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// What the allocator looks for when it starts, before `main`.
+#[expect(unsafe_code, reason = "a symbol for jemalloc")]
+// SAFETY: jemalloc declares it as `const char *`: a pointer to a text that ends with a zero.
+#[unsafe(export_name = "malloc_conf")]
+static MALLOC_CONF: &[u8; profiles::CONF.len()] = profiles::CONF;
 
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use operator::objects::Kind;
-use operator::{Outcome, State};
+use operator::{ObjectState, Outcome, State};
 use prometheus::core::Collector as _;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts};
@@ -13,6 +13,18 @@ use scraper::PoolStatus;
 
 /// The states of a target here; the first three as the API of targets has them.
 const STATES: [&str; 4] = ["up", "down", "unknown", "dropped"];
+
+/// The targets of an object's jobs, by their states.
+pub(crate) fn target_counts(object: &ObjectState, pools: &BTreeMap<String, PoolStatus>) -> [(&'static str, usize); 4] {
+    let mut counts = STATES.map(|state| (state, 0));
+    for pool in object.jobs.iter().filter_map(|job| pools.get(job)) {
+        for target in &pool.active {
+            counts[target.status.up.map_or(2, |up| usize::from(!up))].1 += 1;
+        }
+        counts[3].1 += pool.dropped_count;
+    }
+    counts
+}
 
 /// The metrics as of now. They are made anew for each scrape: a monitor that is gone has none.
 pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) -> Result<Vec<MetricFamily>> {
@@ -52,18 +64,13 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
         if state == "not_selected" || one.object.kind == Kind::PrometheusRule {
             continue;
         }
-        let mut counts = [0usize; STATES.len()];
         let (mut n_written, mut n_unmatched) = (0, 0);
         for (job, pool) in one.jobs.iter().filter_map(|job| Some((job, pools.get(job)?))) {
             let rules = written.get(job.as_str()).map_or(&[][..], Vec::as_slice);
             n_written += rules.len();
             n_unmatched += rules.iter().filter(|rule| pool.unmatched_rules.contains(rule)).count();
-            for target in &pool.active {
-                counts[target.status.up.map_or(2, |up| usize::from(!up))] += 1;
-            }
-            counts[3] += pool.dropped_count;
         }
-        for (state, count) in STATES.into_iter().zip(counts) {
+        for (state, count) in target_counts(one, pools) {
             targets.with_label_values(&[kind, &name, state]).set(float(count));
         }
         // Most monitors have no rules of their own.
@@ -95,7 +102,7 @@ mod tests {
     use std::sync::Arc;
 
     use operator::objects::ObjectRef;
-    use operator::{ObjectState, Origin, ReadyJob};
+    use operator::{Origin, ReadyJob};
 
     use super::*;
 

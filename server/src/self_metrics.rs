@@ -7,7 +7,11 @@ use anyhow::Result;
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 use query::CostLimits;
 
+use crate::summary::Summary;
 use crate::version;
+
+/// The part of a query that is measured. Upstream's others (`queue_time`, `prepare_time`, `result_sort`) are not measured apart.
+const EVALUATION: &str = "inner_eval";
 
 /// Metrics of the configuration, the web server and the queries.
 #[derive(Clone, Debug)]
@@ -17,6 +21,7 @@ pub(crate) struct ServerMetrics {
     pub(crate) ready: Gauge,
     queries: Gauge,
     query_seconds: HistogramVec,
+    query_quantiles: Summary,
     queries_total: IntCounter,
     pub(crate) clock_steps: IntCounter,
     pub(crate) federation_errors: IntCounter,
@@ -57,6 +62,9 @@ impl ServerMetrics {
         registry.register(Box::new(build.clone()))?;
         let arch = std::env::consts::ARCH;
         build.with_label_values(&[version::COMPATIBLE, "", "", "", "linux", arch, "", "weft", version::WEFT]).set(1.0);
+        let query_quantiles =
+            Summary::new("prometheus_engine_query_duration_seconds", "How long queries took.", ("slice", EVALUATION))?;
+        registry.register(Box::new(query_quantiles.clone()))?;
         let slots = gauge("prometheus_engine_queries_concurrent_max", "Queries that may run at once.")?;
         #[expect(clippy::cast_precision_loss, reason = "a number of queries")]
         slots.set(max_concurrency as f64);
@@ -93,9 +101,10 @@ impl ServerMetrics {
             queries: gauge("prometheus_engine_queries", "Queries that run or wait now.")?,
             query_seconds: histogram(
                 "prometheus_engine_query_duration_histogram_seconds",
-                "How long queries took.",
+                "How long queries took, as a histogram.",
                 "slice",
             )?,
+            query_quantiles,
             queries_total: counter("weft_queries_total", "Queries answered or refused.")?,
             requests,
             request_seconds: histogram(
@@ -145,8 +154,8 @@ impl ServerMetrics {
 
     pub(crate) fn observe_query(&self, took: Duration) {
         self.queries_total.inc();
-        // Upstream's other slices (`queue_time`, `prepare_time`, `result_sort`) are not measured apart.
-        self.query_seconds.with_label_values(&["inner_eval"]).observe(took.as_secs_f64());
+        self.query_seconds.with_label_values(&[EVALUATION]).observe(took.as_secs_f64());
+        self.query_quantiles.observe(took);
     }
 
     /// A query that runs or waits, until the guard is dropped.

@@ -137,6 +137,11 @@ pub(crate) fn body_memory() -> usize {
     usize::try_from((memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20)).unwrap_or(usize::MAX)
 }
 
+/// What requests that carry samples may take, as they arrive and while they are stored: as much.
+pub(crate) fn receive_memory() -> usize {
+    body_memory()
+}
+
 /// What of long URLs may be kept while they arrive: a 64th of what this process may use.
 pub(crate) fn long_query_memory() -> usize {
     usize::try_from((memory_limit().unwrap_or(u64::MAX) / 64).clamp(4 << 20, 32 << 20)).unwrap_or(usize::MAX)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use http::StatusCode;
 use http::header::HeaderMap;
 use url::Url;
 
@@ -35,10 +36,12 @@ struct Endpoint {
     file: &'static str,
     /// Profiles are compressed; the archive is so as a whole.
     is_profile: bool,
+    /// Only programs written in Go have it: others may answer 501.
+    is_of_go: bool,
 }
 
 const fn profile(path: &'static str, file: &'static str) -> Endpoint {
-    Endpoint { path, file, is_profile: true }
+    Endpoint { path, file, is_profile: true, is_of_go: false }
 }
 
 const PPROF: [Endpoint; 7] = [
@@ -48,9 +51,9 @@ const PPROF: [Endpoint; 7] = [
     profile("/debug/pprof/heap", "heap.pb"),
     profile("/debug/pprof/mutex", "mutex.pb"),
     profile("/debug/pprof/threadcreate", "threadcreate.pb"),
-    Endpoint { path: "/debug/pprof/trace?seconds=30", file: "trace.pb", is_profile: false },
+    Endpoint { path: "/debug/pprof/trace?seconds=30", file: "trace.pb", is_profile: false, is_of_go: true },
 ];
-const METRICS: [Endpoint; 1] = [Endpoint { path: "/metrics", file: "metrics.txt", is_profile: false }];
+const METRICS: [Endpoint; 1] = [Endpoint { path: "/metrics", file: "metrics.txt", is_profile: false, is_of_go: false }];
 
 /// Collects profiles.
 pub(crate) fn pprof(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome, Stop> {
@@ -81,7 +84,10 @@ fn collect(
     for endpoint in endpoints.iter().copied().flatten() {
         let full = format!("{}{}", url.trim_end_matches('/'), endpoint.path);
         writeln!(streams.out, "collecting: {full}")?;
-        files.push((endpoint.file, body(&server, endpoint).map_err(failed)?));
+        match body(&server, endpoint).map_err(failed)? {
+            Some(body) => files.push((endpoint.file, body)),
+            None => writeln!(streams.out, "left out: the server has no {}", endpoint.file)?,
+        }
     }
     // Only now, so that a failure leaves no part of an archive.
     write_archive(&files, archive).map_err(|error| failed(format!("cannot write {}: {error}", archive.display())))?;
@@ -90,24 +96,27 @@ fn collect(
     Ok(Outcome::Passed)
 }
 
-fn body(server: &Server, endpoint: &Endpoint) -> Result<Vec<u8>, String> {
+/// The answer; nothing where the server cannot have it.
+fn body(server: &Server, endpoint: &Endpoint) -> Result<Option<Vec<u8>>, String> {
     let (path, query) =
         endpoint.path.split_once('?').map_or((endpoint.path, None), |(path, query)| (path, Some(query)));
     let mut url: Url = server.at(path);
     url.set_query(query);
     let reply = server.get_url(&url, HeaderMap::new());
     let reply = reply.map_err(|why| format!("error executing HTTP request: {why}"))?;
+    if endpoint.is_of_go && reply.status == StatusCode::NOT_IMPLEMENTED {
+        return Ok(None);
+    }
     if !reply.status.is_success() {
-        let hint = if endpoint.is_profile { "; servers that are not written in Go have no profiles" } else { "" };
-        return Err(format!("{path} is answered with {}{hint}", reply.status));
+        return Err(format!("{path} is answered with {}", reply.status));
     }
     if !endpoint.is_profile || !reply.body.starts_with(&[0x1f, 0x8b]) {
-        return Ok(reply.body);
+        return Ok(Some(reply.body));
     }
     let mut profile = Vec::new();
     let mut decoder = MultiGzDecoder::new(reply.body.as_slice()).take(PROFILE_BYTES_MAX);
     decoder.read_to_end(&mut profile).map_err(|error| format!("error post-processing HTTP response body: {error}"))?;
-    Ok(profile)
+    Ok(Some(profile))
 }
 
 fn write_archive(files: &[(&str, Vec<u8>)], path: &Path) -> io::Result<()> {
@@ -169,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn what_only_go_has_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.tar.gz");
+        let (url, asked) = answering(vec![("501 Not Implemented", String::new()), ("200 OK", "m".to_owned())]);
+        let out = collected(&url, &[&PPROF[6..], &METRICS], &path).unwrap();
+        assert!(out.contains("seconds=30\nleft out: the server has no trace.pb\ncollecting"), "{out}");
+        asked.join().unwrap();
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(std::fs::File::open(&path).unwrap()));
+        let names: Vec<_> =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+        assert_eq!(names, [Path::new("metrics.txt")]);
+    }
+
+    #[test]
     fn a_failure_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("d.tar.gz");
@@ -202,7 +225,7 @@ mod tests {
         });
         let flags = Flags::default();
         let server = Server::new(&url, &http_config::of(&flags, &url).unwrap(), TIMEOUT).unwrap();
-        assert_eq!(body(&server, &PPROF[3]).unwrap(), b"profile");
+        assert_eq!(body(&server, &PPROF[3]).unwrap().unwrap(), b"profile");
         answered.join().unwrap();
     }
 }

@@ -175,6 +175,34 @@ pub(crate) fn prometheus() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with the modules of Python's client of the HTTP API: taken from the cache, else installed there by pip.
+pub(crate) fn python_client() -> Result<PathBuf> {
+    let list = root().join("tests/pyclient/requirements.txt");
+    let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("prometheus-api-client=="));
+    let version = version.with_context(|| format!("{} does not name prometheus-api-client", list.display()))?;
+    let folder = folder()?.join(format!("prometheus-api-client-{version}-{}", std::env::consts::ARCH));
+    // Some modules are compiled for one version of Python.
+    let imports = || {
+        let mut python = Command::new("python3");
+        python.args(["-I", "-c", "import sys; sys.path.insert(0, sys.argv[1]); import prometheus_api_client"]);
+        python.arg(&folder).output().is_ok_and(|output| output.status.success())
+    };
+    if !folder.exists() || !imports() {
+        let work = scratch(&folder)?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target"]);
+        pip.arg(work.join("modules")).arg("--requirement").arg(&list);
+        step("install prometheus-api-client (once a machine)", &mut pip)?;
+        fs::remove_dir_all(&folder).ok();
+        if fs::rename(work.join("modules"), &folder).is_err() && !folder.exists() {
+            bail!("cannot move {} to {}", work.display(), folder.display());
+        }
+        fs::remove_dir_all(&work).ok();
+    }
+    Ok(folder)
+}
+
 /// `$WEFT_CACHE`, else `weft` in the user's cache folder.
 fn folder() -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));

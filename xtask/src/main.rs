@@ -4,8 +4,8 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `tidy` house rules that
-//!   no lint knows.
+//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
+//!   house rules that no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
 
@@ -13,9 +13,11 @@ mod bench;
 mod cache;
 mod circles;
 mod fuzz;
+mod pages;
 mod setup;
 mod tidy;
 mod torture;
+mod ui;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -27,6 +29,7 @@ cargo xtask run [FLAG…]   build a release binary and start Weft with its embed
 cargo xtask test          every check and test
 cargo xtask bench [FLAG…] measure Weft beside Prometheus and VictoriaMetrics (20 minutes; --smoke, --full, --help)
 cargo xtask setup         only what those two install and build once a machine
+cargo xtask ui            build the web page, which the server has inside; run and test do so by themselves
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
 cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&rest),
         "setup" => setup().map(drop),
         "env" => env(),
+        "ui" => ui::build(),
         "tidy" => tidy::check(&root()),
         "conformance" => conformance(),
         "fuzz" => fuzz::run(&rest),
@@ -88,6 +92,10 @@ pub(crate) fn cargo(rocksdb: &cache::RocksDb, args: &[&str]) -> Command {
 
 fn run(flags: &[String]) -> Result<()> {
     setup::packages(setup::BUILD)?;
+    // Without Node.js everything but the page works, and the page says how to build it.
+    if let Err(error) = ui::build() {
+        eprintln!("xtask: the web page is not built: {error:#}");
+    }
     let rocksdb = cache::rocksdb()?;
     step("build", &mut cargo(&rocksdb, &["build", "--release", "--bin", "weft"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
@@ -106,6 +114,7 @@ fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
         ("WEFT_PROMQLTEST", cache::promqltest()?),
         ("WEFT_PROMETHEUS", cache::prometheus()?.join("prometheus")),
         ("WEFT_ALERTMANAGER", cache::alertmanager()?.join("alertmanager")),
+        ("WEFT_PYTHON_CLIENT", cache::python_client()?),
         ("WEFT_CONFORMANCE", conformance_data()),
     ];
     Ok((rocksdb, paths))
@@ -130,6 +139,8 @@ fn conformance_data() -> PathBuf {
 fn test() -> Result<()> {
     tidy::check(&root())?;
     let (rocksdb, paths) = setup()?;
+    ui::check()?;
+    ui::build()?;
     step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The binary that end-to-end tests start, built together with the tests: alone it would want another set of features of every dependency.

@@ -8,9 +8,17 @@ use crate::step;
 
 /// What building needs: RocksDB's C++ and its bindings.
 pub(crate) const BUILD: &[&str] = &["clang", "libclang-dev", "make"];
-/// What the tests run Weft against: real exporters, a real Prometheus, and network namespaces.
-pub(crate) const TEST: &[&str] =
-    &["prometheus", "prometheus-node-exporter", "prometheus-pushgateway", "iproute2", "util-linux"];
+/// What the tests run Weft against: real exporters, a real Prometheus, a browser, a client in Python, and network namespaces.
+pub(crate) const TEST: &[&str] = &[
+    "chromium",
+    "prometheus",
+    "prometheus-node-exporter",
+    "prometheus-pushgateway",
+    "python3",
+    "python3-pip",
+    "iproute2",
+    "util-linux",
+];
 
 /// Installs what is missing, or says what is.
 pub(crate) fn packages(wanted: &[&str]) -> Result<()> {

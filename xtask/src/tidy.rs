@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::circles;
+use crate::{circles, pages};
 
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
@@ -13,16 +13,29 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("config", "config", &["model", "kit"]),
     ("http-client", "http-client", &["model", "config", "kit"]),
     ("kube-watch", "kube-watch", &["model", "config", "http-client", "kit"]),
-    ("discovery", "discovery", &["model", "config", "kube-watch", "kit"]),
+    ("discovery", "discovery", &["model", "config", "http-client", "kube-watch", "kit"]),
     ("operator", "operator", &["model", "config", "kube-watch", "kit"]),
     ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
     ("storage", "storage", &["model", "kit"]),
     ("query", "query", &["model", "kit"]),
     ("rules", "rules", &["model", "config", "http-client", "query", "kit"]),
+    ("remote", "remote", &["model", "config", "http-client", "kit"]),
     (
         "tool",
         "tool",
-        &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query", "rules", "kit"],
+        &[
+            "model",
+            "config",
+            "http-client",
+            "discovery",
+            "operator",
+            "scraper",
+            "storage",
+            "query",
+            "rules",
+            "remote",
+            "kit",
+        ],
     ),
     (
         "server",
@@ -38,6 +51,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "storage",
             "query",
             "rules",
+            "remote",
             "tool",
             "kit",
         ],
@@ -61,6 +75,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["http-client"]),
     ("hyper", &["http-client"]),
     ("axum", &["server"]),
+    ("prost", &["remote"]),
+    ("snap", &["remote"]),
     ("prometheus-parse", &["scraper", "benches"]),
 ];
 
@@ -111,9 +127,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         }
     }
     named_paths(root, &mut faults)?;
-    for folder in ["", "docs", "docs/decisions", "docs/formats"] {
-        conflicts(&root.join(folder), &mut faults)?;
-    }
+    pages::check(root, &mut faults)?;
     if !faults.is_empty() {
         bail!("tidy:\n  {}", faults.join("\n  "));
     }
@@ -131,20 +145,6 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
         let name = line.split(['.', '=', ' ']).next()?;
         (inside && !name.is_empty() && !name.starts_with('#')).then_some(name)
     })
-}
-
-/// Texts in which a merge left both sides; in code the compiler finds them.
-fn conflicts(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "md") {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            if text.lines().any(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
-                faults.push(format!("{} has the marks of an unresolved merge", path.display()));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {

@@ -19,6 +19,16 @@ pub(crate) async fn vary(request: Request, next: Next) -> Response {
     response
 }
 
+/// Marks responses of endpoints that no browser calls.
+#[derive(Clone, Copy)]
+struct WithoutCors;
+
+/// For handlers whose responses have no CORS headers, as upstream's receivers and remote read.
+pub(super) async fn without(mut response: Response) -> Response {
+    response.extensions_mut().insert(WithoutCors);
+    response
+}
+
 /// Adds upstream's headers to every answer of the API, and answers OPTIONS.
 pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get("origin").cloned();
@@ -27,6 +37,9 @@ pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Ne
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
+    if response.extensions_mut().remove::<WithoutCors>().is_some() {
+        return response;
+    }
     let headers = response.headers_mut();
     // Also without an Origin: caches must not give this answer to another origin.
     headers.append("vary", HeaderValue::from_static("Origin"));

@@ -92,6 +92,7 @@ async fn answer(
     // An estimate reads the index, so it waits for its turn as a query does.
     let slot = work::slot(&app.query_slots, &options).await?;
     let warning = stats::wanted(&params).1;
+    let in_place = Arc::clone(&app.in_place);
     let work = move || {
         let _slot = slot;
         let (cost, mut warnings) = estimate((&app, &*app.db), params.get("query"), &times, &options)?;
@@ -100,7 +101,7 @@ async fn answer(
         let data = |out: &mut String| format::serialize(out, &estimate);
         Ok((format::JSON, format::success_text(data, &warnings, &[])).into_response())
     };
-    let done: Result<Response, Error> = execute(version, work).await?;
+    let done: Result<Response, Error> = execute(&in_place, version, work).await?;
     done.map_err(|error| match error {
         Error::Timeout => {
             let text = format!("cost estimation exceeded the query duration limit: {error}");

@@ -57,6 +57,7 @@ pub(super) async fn answer(
     let options = options(&app, &params, &origin, &asked)?;
     // Looking up what selectors will read takes a slot, as evaluating the query does.
     let slot = work::slot(&app.query_slots, &options).await?;
+    let in_place = Arc::clone(&app.in_place);
     let work = move || {
         let _slot = slot;
         let (engine, query) = (app.engine(), params.get("query"));
@@ -69,7 +70,7 @@ pub(super) async fn answer(
         let text = format::success_text(|out| format::serialize(out, &data), &[], &[]);
         Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
     };
-    let done: Result<Response, Error> = execute(version, work).await?;
+    let done: Result<Response, Error> = execute(&in_place, version, work).await?;
     done.map_err(told)
 }
 

@@ -43,7 +43,13 @@ fn all(app: &App) -> Features {
     promql.extend(named(language.keywords));
     BTreeMap::from([
         ("api", api(app)),
-        ("otlp_receiver", fixed(&[("delta_conversion", false), ("native_delta_ingestion", false)])),
+        (
+            "otlp_receiver",
+            fixed(&[
+                ("delta_conversion", has.otlp_deltatocumulative),
+                ("native_delta_ingestion", has.otlp_native_delta_ingestion),
+            ]),
+        ),
         (
             "prometheus",
             fixed(&[
@@ -95,11 +101,11 @@ fn api(app: &App) -> BTreeMap<String, bool> {
         ("lifecycle", app.settings.lifecycle),
         ("openapi_3.1", true),
         ("openapi_3.2", true),
-        ("otlp_write_receiver", false),
+        ("otlp_write_receiver", app.flags.web_enable_otlp_receiver),
         ("query_cost", app.flags.features.query_cost),
         ("query_stats", true),
         ("query_warnings", true),
-        ("remote_write_receiver", false),
+        ("remote_write_receiver", app.flags.web_enable_remote_write_receiver),
         ("search", app.settings.search_max_limit.is_some()),
         ("search_fuzz_alg_jarowinkler", true),
         ("search_fuzz_alg_subsequence", true),

@@ -1,4 +1,4 @@
-//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and request metrics.
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/version`, and request metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,11 +6,9 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, header};
-use prometheus::proto::MetricFamily;
+use http::{Method, StatusCode};
 
 use crate::app::{App, What};
-use crate::monitor_metrics;
 
 /// What a server says that lives.
 pub(super) const HEALTHY: &str = "Prometheus Server is Healthy.\n";
@@ -74,40 +72,6 @@ pub(crate) async fn quit(State(app): State<Arc<App>>, method: Method) -> Respons
 /// `/version`
 pub(crate) async fn version() -> String {
     super::status::build()
-}
-
-/// `/metrics`
-pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    exposition(&families(&app).await, &headers)
-}
-
-/// What is counted about this server.
-pub(super) async fn families(app: &App) -> Vec<MetricFamily> {
-    let mut families = app.registry.gather();
-    if let Some(operator) = &app.operator {
-        let of_monitors = monitor_metrics::families(&operator.outcome(), &app.scraper.status().await);
-        // Their names are constants: nothing in them can be refused.
-        families.extend(of_monitors.unwrap_or_default());
-    }
-    families
-}
-
-/// Families in the text format, for a request with these headers.
-pub(super) fn exposition(families: &[MetricFamily], headers: &HeaderMap) -> Response {
-    let kind = format!("text/plain; version=0.0.4; charset=utf-8; escaping={}", escaping(headers));
-    match prometheus::TextEncoder::new().encode_to_string(families) {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-/// The escaping of names that is asked for. None of ours needs any.
-fn escaping(headers: &HeaderMap) -> &'static str {
-    const KNOWN: [&str; 4] = ["allow-utf-8", "dots", "underscores", "values"];
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let text = accepted.split(',').find(|one| one.trim().starts_with("text/plain")).unwrap_or_default();
-    let asked = text.split(';').find_map(|parameter| parameter.trim().strip_prefix("escaping="));
-    KNOWN.into_iter().find(|known| asked == Some(known)).unwrap_or("underscores")
 }
 
 /// Counts every request by its route.

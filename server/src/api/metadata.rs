@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::error::told;
 use super::executor::in_place;
 use super::format::{self, LabelSet};
+use super::tenancy::Visible;
+use super::work::Origin;
 use super::{ApiError, Params};
 use crate::app::App;
 
@@ -19,13 +21,19 @@ use crate::app::App;
 const ENTRY_BYTES: usize = 64;
 
 /// `/api/v1/metadata`
-pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn metadata(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let limit = number(&params, "limit")?;
     let per_metric = number(&params, "limit_per_metric")?.filter(|n| *n > 0);
     let wanted = params.get("metric");
     let pools = app.scraper.status().await;
     let mut families: BTreeMap<&str, Vec<&Metadata>> = BTreeMap::new();
-    for target in pools.values().flat_map(|pool| &pool.active) {
+    let targets = pools.values().flat_map(|pool| &pool.active);
+    for target in targets.filter(|active| visible.shows_labels(&active.target.public)) {
         for (name, metadata) in target.status.metadata.iter() {
             if !wanted.is_empty() && name != wanted {
                 continue;
@@ -53,17 +61,23 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
 }
 
 /// `/api/v1/targets/metadata`
-pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn targets_metadata(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
     let bounds = app.engine().bounds(&query::QueryOptions::default());
-    let matchers = match params.get("match_target") {
+    let mut matchers = match params.get("match_target") {
         "" => Vec::new(),
         text => in_place(|| query::parse_selector_within(text, &bounds))?.map_err(|error| match error {
             query::Error::Parse(text) => ApiError::parameter("match_target", text),
             error => told(error),
         })?,
     };
+    visible.restrict(&mut matchers);
     let pools = app.scraper.status().await;
     // Matched by the public labels: internal ones are not shown and cannot be selected.
     let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::handler::Handler;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{StatusCode, header};
 
+use super::cors;
 use crate::app::App;
 
 /// GET only. HEAD is refused, as upstream refuses it.
@@ -19,13 +21,18 @@ pub(super) fn get_post<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> Metho
     taking(MethodFilter::GET.or(MethodFilter::POST), "GET, OPTIONS, POST", handler)
 }
 
+/// POST only: what other systems send.
+pub(super) fn post<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
+    taking(MethodFilter::POST, "OPTIONS, POST", handler.layer(map_response(cors::without)))
+}
+
 /// A handler that changes something: POST and PUT only.
 pub(super) fn changes<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
     taking(MethodFilter::POST.or(MethodFilter::PUT), "OPTIONS, POST, PUT", handler)
 }
 
-/// A health check: GET and HEAD.
-pub(super) fn health<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
+/// GET and HEAD: of health checks and of the web page.
+pub(super) fn get_head<H: Handler<T, Arc<App>>, T: 'static>(handler: H) -> MethodRouter<Arc<App>> {
     taking(MethodFilter::GET.or(MethodFilter::HEAD), "GET, HEAD, OPTIONS", handler)
 }
 

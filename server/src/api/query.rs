@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::block_in_place;
 
 use super::error::told;
 use super::executor::execute;
@@ -84,7 +85,7 @@ impl Work {
             let cost = cost.lock();
             self.app.metrics.observe_cost(&cost, answer.as_ref().err());
         }
-        self.log(answer.as_ref().err(), &self.cost(&cost));
+        self.log(answer.as_ref().err(), &cost);
         answer
     }
 
@@ -99,8 +100,8 @@ impl Work {
         let turn = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
             Arc::clone(&self.app.query_turn).acquire_owned().await
         });
-        // Blocking is fine here: the work runs in place or on a blocking thread (see `executor`).
-        let _turn = Handle::current().block_on(turn).ok()?.ok()?;
+        // Others may have to go on before its turn comes.
+        let _turn = block_in_place(|| Handle::current().block_on(turn)).ok()?.ok()?;
         let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine().options().memory));
         let mut attempts_alone = 0;
         loop {
@@ -114,7 +115,7 @@ impl Work {
                 return Some(answer);
             }
             if memory.used() > 0 {
-                memory.wait(FREED_WAIT);
+                block_in_place(|| memory.wait(FREED_WAIT));
             }
         }
     }
@@ -162,14 +163,14 @@ impl Work {
         }
     }
 
-    fn log(&self, error: Option<&Error>, stats: &str) {
+    fn log(&self, error: Option<&Error>, cost: &Mutex<Stats>) {
         // What does not parse does not run.
         if !matches!(error, Some(Error::Parse(_))) && self.app.query_log.is_open() {
             let Times { start, end, step_ms } = self.times;
             let Origin { client, method, path, .. } = &self.origin;
             let client_ip = &client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
             let error = error.map(ToString::to_string);
-            let (query, method) = (self.params.get("query"), method.as_str());
+            let (query, method, stats) = (self.params.get("query"), method.as_str(), &self.cost(cost));
             self.app.query_log.write(&Ran { query, start, end, step_ms, error, stats, client_ip, method, path });
         }
     }
@@ -196,7 +197,8 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let active = app.active_queries.begin(params.get("query"), when, (client, origin.path.clone()), &mut options);
     let held = (slot, running);
     let work = Work { app, params, origin, store, times, options, queued, compares, running: active, _held: held };
-    execute(version, || work.run()).await?.map_err(told)
+    let in_place = Arc::clone(&work.app.in_place);
+    execute(&in_place, version, || work.run()).await?.map_err(told)
 }
 
 /// `/api/v1/query`

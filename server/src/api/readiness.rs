@@ -7,10 +7,11 @@ use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
+use http::HeaderMap;
 use prometheus::Registry;
 
 use super::notifications::{self, Stop};
-use super::{lifecycle, status};
+use super::{exposition, lifecycle, status};
 use crate::app::App;
 use crate::notifications::Notifications;
 
@@ -62,8 +63,8 @@ pub(crate) fn starting(begun: Begun, prefix: &str) -> Router {
     router.fallback(|| async { lifecycle::unavailable(false) }).with_state(begun)
 }
 
-async fn metrics(State(Begun { registry, .. }): State<Begun>) -> Response {
-    lifecycle::exposition(&registry.gather(), &http::HeaderMap::new())
+async fn metrics(State(Begun { registry, .. }): State<Begun>, headers: HeaderMap) -> Response {
+    exposition::exposition(&registry.gather(), &headers)
 }
 
 /// Refuses requests that come after the server was told to end.

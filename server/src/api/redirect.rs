@@ -8,12 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 
+use super::ui::PAGES;
 use crate::app::App;
 
-/// The routes, below the prefix, that are found whatever their letter case and with a slash at their end. Those of the API are
-/// not.
-const FORGIVING: [&str; 9] =
-    ["/-/healthy", "/-/quit", "/-/ready", "/-/reload", "/graph", "/metrics", "/query", "/targets", "/version"];
+/// The routes, below the prefix, that are found whatever their letter case and with a slash at their end, beside the pages of
+/// the UI. Those of the API are not.
+const FORGIVING: [&str; 7] = ["/-/healthy", "/-/quit", "/-/ready", "/-/reload", "/graph", "/metrics", "/version"];
 
 /// Answers requests for paths that are not clean; others go on.
 pub(crate) async fn redirect(
@@ -63,7 +63,7 @@ fn meant(prefix: &str, method: &Method, path: &str) -> Option<(StatusCode, Strin
     let start = path.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
     let below = &path[start.len()..];
     let bare = below.strip_suffix('/').unwrap_or(below);
-    let route = FORGIVING.into_iter().find(|route| route.eq_ignore_ascii_case(bare))?;
+    let route = FORGIVING.into_iter().chain(PAGES).find(|route| route.eq_ignore_ascii_case(bare))?;
     let found = format!("{prefix}{route}");
     // 307 keeps the method and the body; a GET has none.
     let status = if *method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };

@@ -10,11 +10,12 @@ use axum::routing::{MethodRouter, any};
 use http::StatusCode;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
-use super::methods::{changes, get, get_post, health, life};
+use super::methods::{changes, get, get_head, get_post, life, post};
 use super::{
-    admin, cardinality, cors, cost, exemplars, explain_targets, features, federate, lifecycle, mcp, metadata,
-    metric_usage, notifications, openapi, page, query, readiness, redirect, rules, rules_backfill, rules_replay,
-    running_queries, search, self_metrics, series, status, targets, tsdb_status,
+    admin, cardinality, cors, cost, exemplars, explain_targets, exposition, features, federate, lifecycle, mcp,
+    metadata, metric_usage, monitors, notifications, openapi, profiles, query, read, readiness, receive, redirect,
+    remote_write, rules, rules_backfill, rules_replay, running_queries, search, self_metrics, series, status, targets,
+    trial_scrape, tsdb_status, ui,
 };
 use crate::app::App;
 
@@ -45,7 +46,9 @@ fn v1(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/search/label_values", get_post(search::label_values))
         .route("/metadata", get(metadata::metadata))
         .route("/targets", get(targets::targets))
+        .route("/targets/scrape", get_post(trial_scrape::scrape))
         .route("/targets/relabel_steps", get(explain_targets::relabel_steps))
+        .route("/monitors", get(monitors::monitors))
         .route("/explain", get_post(explain_targets::explain))
         .route("/targets/metadata", get(metadata::targets_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
@@ -56,12 +59,14 @@ fn v1(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/status/runtimeinfo", get(status::runtimeinfo))
         .route("/status/tsdb", get(tsdb_status::tsdb))
         .route("/status/tsdb/blocks", get(tsdb_status::blocks))
+        .route("/status/forecast", get(tsdb_status::forecast))
         .route("/status/self_metrics", get(self_metrics::self_metrics))
         .route("/status/active_queries", get(running_queries::active))
         .route("/status/active_queries/cancel", changes(running_queries::cancel))
         .route("/status/top_queries", get(running_queries::top))
         .route("/status/cardinality", get(cardinality::cardinality))
         .route("/status/metric_usage", get(metric_usage::metric_usage))
+        .route("/status/remote_write", get(remote_write::status))
         .route("/features", get(features::features))
         .route("/openapi.yaml", get(openapi::document))
         .route("/admin/tsdb/delete_series", changes(admin::delete_series))
@@ -76,12 +81,19 @@ fn v1(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn(cors::vary))
         .layer(from_fn_with_state(Arc::clone(app), readiness::unless_stopping));
+    let of_others = Router::new()
+        .route("/write", post(receive::write))
+        .route("/otlp/v1/metrics", post(receive::otlp))
+        // Compressed by itself, or chunks that are.
+        .route("/read", post(read::read))
+        .layer(from_fn_with_state(Arc::clone(app), readiness::unless_stopping));
     Router::new()
         // Answered whatever state the server is in.
         .route("/status/walreplay", get(status::walreplay))
         .route("/notifications", get(notifications::notifications))
         .route("/notifications/live", get(notifications::live))
         .merge(compressed)
+        .merge(of_others)
         // Whatever the path, OPTIONS is answered.
         .route("/{*path}", any(not_found))
         .layer(from_fn_with_state(Arc::clone(app), cors::cors))
@@ -94,18 +106,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let inner = Router::new()
         .nest("/api/v1", v1(&app))
         .route("/api/v1/", any(not_found).layer(cors))
-        .route("/", get(page::home))
-        .route("/query", get(page::page))
-        .route("/graph", get(page::graph))
-        .route("/targets", get(page::page))
-        .route("/consoles/{*path}", get(page::consoles))
-        .route("/metrics", get(lifecycle::metrics).layer(CompressionLayer::new()))
+        .route("/", get(ui::home))
+        .route("/graph", get(ui::graph))
+        .route("/consoles/{*path}", get(ui::consoles))
+        .merge(of_ui())
+        .route("/metrics", get(exposition::metrics).layer(CompressionLayer::new()))
         .route("/federate", federation())
         .route("/version", get(lifecycle::version))
-        .route("/-/healthy", health(lifecycle::healthy))
-        .route("/-/ready", health(lifecycle::ready))
+        .route("/-/healthy", get_head(lifecycle::healthy))
+        .route("/-/ready", get_head(lifecycle::ready))
         .route("/-/reload", life(lifecycle::reload))
         .route("/-/quit", life(lifecycle::quit))
+        .merge(of_profilers())
         .merge(of_assistants(&app))
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&app), lifecycle::observe))
@@ -116,13 +128,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         inner
     } else {
         Router::new()
-            .route("/", get(page::prefix))
-            .route(&format!("{prefix}/"), get(page::home))
+            .route("/", get(ui::prefix))
+            .route(&format!("{prefix}/"), get(ui::home))
             .nest(&prefix, inner)
             .fallback(not_found)
     };
     // Outermost: it changes paths before they are matched.
     router.layer(from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
+}
+
+/// The web page and what it is made of.
+fn of_ui() -> Router<Arc<App>> {
+    let pages = ui::PAGES.iter().fold(Router::new(), |router, path| router.route(path, get_head(ui::document)));
+    pages.route("/assets/{*path}", get_head(ui::asset))
 }
 
 /// The routes that need `--web.enable-mcp`.
@@ -132,6 +150,23 @@ fn of_assistants(app: &Arc<App>) -> Router<Arc<App>> {
     }
     let api = Router::new().nest("/api/v1", v1(app)).with_state(Arc::clone(app));
     Router::new().route_service("/mcp", mcp::service(app, api))
+}
+
+/// The routes below `/debug/pprof`.
+fn of_profilers() -> Router<Arc<App>> {
+    Router::new()
+        .route("/debug/pprof", get(profiles::folder))
+        .route("/debug/pprof/", get(profiles::index))
+        .route("/debug/pprof/profile", get(profiles::cpu))
+        .route("/debug/pprof/heap", get(profiles::heap))
+        .route("/debug/pprof/allocs", get(profiles::allocs))
+        .route("/debug/pprof/goroutine", get(profiles::threads))
+        .route("/debug/pprof/threadcreate", get(profiles::threads))
+        .route("/debug/pprof/block", get(profiles::waits))
+        .route("/debug/pprof/mutex", get(profiles::waits))
+        .route("/debug/pprof/cmdline", get(profiles::cmdline))
+        .route("/debug/pprof/symbol", get_post(profiles::symbol))
+        .route("/debug/pprof/{*name}", get(profiles::unknown))
 }
 
 fn federation() -> MethodRouter<Arc<App>> {

@@ -51,6 +51,7 @@ pub(crate) async fn replay(
     let options = work::options(&app, params.timeout()?, origin.client.as_ref(), &asked);
     let running = app.metrics.running();
     let slot = work::slot(&app.query_slots, &options).await?;
+    let in_place = Arc::clone(&app.in_place);
     let work = move || {
         let _held = (running, slot);
         let bounds = app.engine().bounds(&options);
@@ -67,7 +68,7 @@ pub(crate) async fn replay(
         }
         Ok(format::text_or_json(&headers, &ReplayReport::new((start, end), groups), ReplayReport::text))
     };
-    execute(origin.version, work).await?
+    execute(&in_place, origin.version, work).await?
 }
 
 /// The groups of the files in the form; without any, those that are loaded.

@@ -8,7 +8,7 @@ use model::Regex;
 use prometheus::proto;
 use serde::{Serialize, Serializer};
 
-use super::lifecycle::families;
+use super::exposition::families;
 use super::{ApiError, Params, format};
 use crate::app::App;
 
@@ -44,6 +44,8 @@ struct MetricJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     counter: Option<ValueJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<SummaryJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     histogram: Option<HistogramJson>,
 }
 
@@ -71,6 +73,20 @@ struct HistogramJson {
 struct BucketJson {
     cumulative_count: Unsigned,
     upper_bound: Double,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryJson {
+    sample_count: Unsigned,
+    sample_sum: Double,
+    quantile: Vec<QuantileJson>,
+}
+
+#[derive(Serialize)]
+struct QuantileJson {
+    quantile: Double,
+    value: Double,
 }
 
 /// 64 bits are a string: readers of JSON have 53 of them.
@@ -131,7 +147,19 @@ impl<'a> MetricJson<'a> {
                     bucket: bucket.collect(),
                 });
             }
-            // Nothing of ours is a summary or untyped.
+            proto::MetricType::SUMMARY => {
+                let summary = metric.get_summary();
+                let quantile = summary.get_quantile().iter().map(|quantile| QuantileJson {
+                    quantile: Double(quantile.quantile()),
+                    value: Double(quantile.value()),
+                });
+                json.summary = Some(SummaryJson {
+                    sample_count: Unsigned(summary.sample_count()),
+                    sample_sum: Double(summary.sample_sum()),
+                    quantile: quantile.collect(),
+                });
+            }
+            // Nothing of ours is untyped.
             _ => json.gauge = Some(ValueJson { value: Double(metric.get_gauge().get_value()) }),
         }
         json

@@ -6,17 +6,24 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use config::{Config, ScrapeConfig};
+use model::Labels;
 use model::duration::format_duration_ms;
-use scraper::ActiveTarget;
+use scraper::{ActiveTarget, PoolStatus};
 use serde::Serialize;
 
 use super::format::{self, LabelSet};
+use super::tenancy::Visible;
+use super::work::Origin;
 use super::{ApiError, Params};
 use crate::app::App;
 use crate::clock::{NEVER, rfc3339};
 
+/// The namespace of the object that a target was found by.
+const NAMESPACE_OF_OBJECT: &str = "__meta_kubernetes_namespace";
+
 /// `/api/v1/targets`
-pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn targets(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    let visible = Visible::of(&app, (&params, &origin)).await?;
     let state = params.get("state").to_lowercase();
     let pool = params.get("scrapePool");
     let (active, dropped) = match state.as_str() {
@@ -32,17 +39,33 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Resu
         active_targets: shown()
             .filter(|_| active)
             .flat_map(|(name, pool)| pool.active.iter().map(move |target| (name, target)))
+            .filter(|(_, target)| visible.shows_labels(&target.target.public))
             .map(|(name, target)| ActiveJson::new(name, target, app.settings.seen_from_outside(&target.target.url)))
             .collect(),
         dropped_targets: shown()
             .filter(|_| dropped)
             // At most `keep_dropped_targets` of them are kept; the counts below are of all.
-            .flat_map(|(name, pool)| pool.dropped.iter().map(move |(labels, _)| (name, labels)))
+            .flat_map(|(name, pool)| visible_dropped(pool, &visible).map(move |labels| (name, labels)))
             .map(|(name, labels)| DroppedJson { discovered_labels: LabelSet(labels), scrape_pool: name })
             .collect(),
-        dropped_target_counts: dropped
-            .then(|| pools.iter().map(|(name, pool)| (name.as_str(), pool.dropped_count)).collect()),
+        dropped_target_counts: dropped.then(|| pools.iter().filter_map(|pool| dropped_count(pool, &visible)).collect()),
     }))
+}
+
+/// The discovered labels of dropped targets that a request may see. They have no other ones: whose they are, discovery says.
+fn visible_dropped<'a>(pool: &'a PoolStatus, visible: &'a Visible) -> impl Iterator<Item = &'a Labels> {
+    let labels = pool.dropped.iter().map(|(labels, _)| labels);
+    labels.filter(|labels| visible.shows(labels.value(NAMESPACE_OF_OBJECT)))
+}
+
+/// How many targets of a pool are dropped, if the request may know that there is the pool.
+fn dropped_count<'a>((name, pool): (&'a String, &PoolStatus), visible: &Visible) -> Option<(&'a str, usize)> {
+    if visible.is_everything() {
+        return Some((name, pool.dropped_count));
+    }
+    let count = visible_dropped(pool, visible).count();
+    let shows_one = count > 0 || pool.active.iter().any(|active| visible.shows_labels(&active.target.public));
+    shows_one.then_some((name, count))
 }
 
 #[derive(Serialize)]

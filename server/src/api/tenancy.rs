@@ -51,6 +51,11 @@ impl Visible {
         matchers.extend(self.0.clone());
     }
 
+    /// May it see what has any namespace, and what has none?
+    pub(super) fn is_everything(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// May it see what has this namespace? `""`: none.
     pub(super) fn shows(&self, namespace: &str) -> bool {
         self.0.as_ref().is_none_or(|matcher| matcher.matches(namespace))

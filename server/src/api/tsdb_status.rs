@@ -1,4 +1,4 @@
-//! `/api/v1/status/tsdb` and `/api/v1/status/tsdb/blocks`: what is stored.
+//! `/api/v1/status/tsdb`, `/api/v1/status/tsdb/blocks` and `/api/v1/status/forecast`: what is stored, and what will be.
 
 use std::sync::Arc;
 
@@ -10,6 +10,10 @@ use serde::Serialize;
 use super::executor::in_place;
 use super::{ApiError, Params, format};
 use crate::app::App;
+use crate::clock::rfc3339;
+use crate::container::Container;
+use crate::forecast::{self, Present};
+use crate::settings::Retention;
 
 /// `/api/v1/status/tsdb`
 pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
@@ -111,6 +115,68 @@ impl<'a> DamageJson<'a> {
             error: &damage.what,
         }
     }
+}
+
+/// `/api/v1/status/forecast`: the disk and the memory that will be needed, if things go on as they are.
+pub(crate) async fn forecast(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let (stats, partitions) = in_place(|| Ok::<_, storage::Error>((app.db.stats(0)?, app.db.partitions()?)))??;
+    let retention = Retention::in_force(&app.config());
+    let present = Present {
+        now: Timestamp::now(),
+        partitions: &partitions,
+        stats: &stats,
+        retention,
+        disk_free: forecast::disk_free(app.flags.storage_tsdb_path.as_ref()),
+        resident: forecast::resident(),
+        memory_limit: Container::of_process().limit(),
+    };
+    let found = present.forecast();
+    Ok(format::success_of(&ForecastJson {
+        disk: DiskJson {
+            used_bytes: stats.disk_bytes,
+            free_bytes: present.disk_free,
+            bytes_per_day: found.disk_bytes_per_day,
+            expected_bytes: found.disk_bytes_expected,
+            full_at: found.disk_full_at.map(rfc3339),
+            retention: retention.to_string(),
+        },
+        memory: MemoryJson {
+            resident_bytes: present.resident,
+            limit_bytes: present.memory_limit,
+            series: stats.series,
+            series_max: found.series_max,
+        },
+    }))
+}
+
+#[derive(Serialize)]
+struct ForecastJson {
+    disk: DiskJson,
+    memory: MemoryJson,
+}
+
+/// What is not known is null.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DiskJson {
+    used_bytes: u64,
+    free_bytes: Option<u64>,
+    bytes_per_day: Option<u64>,
+    /// Once everything is as old as the retention lets it be.
+    expected_bytes: Option<u64>,
+    /// If that comes before the retention helps.
+    full_at: Option<String>,
+    retention: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemoryJson {
+    resident_bytes: Option<u64>,
+    limit_bytes: Option<u64>,
+    series: u64,
+    /// How many series fit into the limit.
+    series_max: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -113,7 +113,7 @@ pub(crate) async fn run<T: Send + 'static>(
         bounds.check().map_err(told)?;
         work(&bounds)
     };
-    execute(origin.version, work).await?
+    execute(&app.in_place, origin.version, work).await?
 }
 
 /// Runs a listing within bounds: `list` gets the callback that the store calls before it adds an item.

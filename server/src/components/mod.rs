@@ -5,6 +5,7 @@ mod http;
 mod logging;
 mod objects;
 mod query;
+mod remote_write;
 mod rules;
 mod scraping;
 mod storage;
@@ -20,6 +21,7 @@ use crate::serve::HttpServer;
 
 pub(crate) use http::serve_starting;
 pub(crate) use objects::{follow_objects, kubelet_service};
+pub(crate) use remote_write::build_remote_write;
 pub(crate) use rules::build_rules;
 
 /// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
@@ -33,6 +35,8 @@ pub(crate) fn all(app: &Arc<App>, level: LogLevel, server: HttpServer) -> Result
         Arc::new(storage::Storage::new(Arc::clone(app))?),
         Arc::new(logging::Logging::new(Arc::clone(app), level)),
         query(app),
+        // Before anything stores samples, and after all that does at the end.
+        Arc::new(remote_write::RemoteWrite(Arc::clone(app))),
         scraping(app),
         // Before discovery, so that Alertmanagers are not taken for those of another section.
         Arc::new(rules::Rules(Arc::clone(app))),

@@ -39,6 +39,10 @@ features! {
     extra_scrape_metrics = "extra-scrape-metrics";
     /// OpenMetrics 2.0 is asked for and parsed.
     openmetrics2 = "openmetrics2";
+    /// Differences of OpenTelemetry are added up, and their totals stored.
+    otlp_deltatocumulative = "otlp-deltatocumulative";
+    /// Differences of OpenTelemetry are stored as they come.
+    otlp_native_delta_ingestion = "otlp-native-delta-ingestion";
     /// `stats=all` shows the samples of each step.
     promql_per_step_stats = "promql-per-step-stats";
     /// Limits and estimates of what queries cost.
@@ -50,7 +54,7 @@ features! {
 }
 
 /// Features of Prometheus 3 that are accepted without effect.
-const IGNORED: [&str; 18] = [
+const IGNORED: [&str; 16] = [
     "auto-reload-config",
     "concurrent-rule-eval",
     "delayed-compaction",
@@ -62,8 +66,6 @@ const IGNORED: [&str; 18] = [
     "native-histograms",
     "old-ui",
     "ooo-native-histograms",
-    "otlp-deltatocumulative",
-    "otlp-native-delta-ingestion",
     "promql-duration-expr",
     "promql-extended-range-selectors",
     "st-storage",

@@ -14,7 +14,7 @@ use clap::{ArgMatches, Command};
 use model::duration::format_duration_ms;
 
 pub(crate) use features::Features;
-use value::{Bytes, FlagValue, LogFormat, LogLevel, Repeated, args, read, was_given};
+use value::{Bytes, FlagValue, LogFormat, LogLevel, Repeated, WriteMessages, args, read, was_given};
 pub(crate) use value::{Tenancy, ms};
 
 /// Declares the flags: a field of [`Flags`] for each that is served, and for the others an entry of what is shown.
@@ -85,6 +85,12 @@ flags! {
         web_max_notifications_subscribers: usize = ("web.max-notifications-subscribers", "16");
         /// Serve the Model Context Protocol at /mcp, for assistants: what can be read by the API.
         web_enable_mcp: bool = ("web.enable-mcp", "false");
+        /// Take remote write requests at /api/v1/write.
+        web_enable_remote_write_receiver: bool = ("web.enable-remote-write-receiver", "false");
+        /// Which messages of remote write to take. May be repeated.
+        web_remote_write_receiver_accepted_protobuf_messages: WriteMessages = ("web.remote-write-receiver.accepted-protobuf-messages", "prometheus.WriteRequest,io.prometheus.write.v2.Request");
+        /// Take metrics of OpenTelemetry at /api/v1/otlp/v1/metrics.
+        web_enable_otlp_receiver: bool = ("web.enable-otlp-receiver", "false");
         /// Title of the web pages.
         web_page_title: String = ("web.page-title", "Prometheus Time Series Collection and Processing Server");
         /// Regular expression, anchored: origins that browsers may query from.
@@ -109,8 +115,16 @@ flags! {
         /// How much time is kept as rows before it becomes pages; for tests. 2h, Prometheus' default, is replaced
         /// by 30m.
         storage_tsdb_min_block_duration: Duration = ("storage.tsdb.min-block-duration", "2h");
+        /// Most samples of an answer of remote read that is not streamed; 0 for any number.
+        storage_remote_read_sample_limit: usize = ("storage.remote.read-sample-limit", "50000000");
+        /// Most requests of remote read at once; 0 for any number.
+        storage_remote_read_concurrent_limit: usize = ("storage.remote.read-concurrent-limit", "10");
+        /// About the most bytes of a frame of a streamed answer of remote read.
+        storage_remote_read_max_bytes_in_frame: usize = ("storage.remote.read-max-bytes-in-frame", "1048576");
         /// Most results that a search may ask for; 0 for any number.
         web_search_max_limit: usize = ("web.search.max-limit", "10000");
+        /// How long samples may still be sent by remote write when the server ends; the rest is sent after the next start.
+        storage_remote_flush_deadline: Duration = ("storage.remote.flush-deadline", "1m");
         /// How old the newest sample of a series may be to count in an instant.
         query_lookback_delta: Duration = ("query.lookback-delta", "5m");
         /// Longest time a query may take.
@@ -168,9 +182,6 @@ flags! {
         "auto-gomemlimit.ratio": String = "0.9", "Go only.";
         "auto-gomemlimit.refresh-interval": Duration = "0s", "Go only.";
         "web.user-assets": String = "", "Folder of files under /user.";
-        "web.enable-remote-write-receiver": bool = "false", "Take remote write requests.";
-        "web.remote-write-receiver.accepted-protobuf-messages": String = "prometheus.WriteRequest,io.prometheus.write.v2.Request", "Which remote write messages to take.";
-        "web.enable-otlp-receiver": bool = "false", "Take OTLP write requests.";
         "web.console.templates": String = "consoles", "Folder of console templates.";
         "web.console.libraries": String = "console_libraries", "Folder of console libraries.";
         "storage.tsdb.no-lockfile": bool = "false", "The store always locks its folder.";
@@ -183,10 +194,6 @@ flags! {
         "storage.agent.checkpoint-from-in-memory-series": bool = "false", "Agent mode.";
         "storage.agent.checkpoint-batch-size": usize = "1000", "Agent mode.";
         "storage.agent.no-lockfile": bool = "false", "Agent mode.";
-        "storage.remote.flush-deadline": Duration = "1m", "Remote write.";
-        "storage.remote.read-sample-limit": usize = "50000000", "Remote read.";
-        "storage.remote.read-concurrent-limit": usize = "10", "Remote read.";
-        "storage.remote.read-max-bytes-in-frame": usize = "1048576", "Remote read.";
     }
     hidden {
         "scrape.adjust-timestamps": bool = "true";
@@ -229,6 +236,11 @@ impl Flags {
         // Not ignored like others: a server that forwards nothing would look healthy.
         if flags.agent {
             let why = "--agent: agent mode is not built; leave the flag out for a server that stores what it scrapes\n";
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, why));
+        }
+        if flags.features.otlp_deltatocumulative && flags.features.otlp_native_delta_ingestion {
+            let why =
+                "cannot enable otlp-deltatocumulative and otlp-native-delta-ingestion features at the same time\n";
             return Err(clap::Error::raw(ErrorKind::InvalidValue, why));
         }
         Ok(flags)
@@ -294,6 +306,10 @@ mod tests {
         for (arg, name) in [
             ("--query.timeout=fast", "--query.timeout"),
             ("--query.max-samples=fast", "--query.max-samples"),
+            (
+                "--web.remote-write-receiver.accepted-protobuf-messages=fast",
+                "--web.remote-write-receiver.accepted-protobuf-messages",
+            ),
             ("--storage.memory=fast", "--storage.memory"),
             ("--rules.alert.resend-delay=fast", "--rules.alert.resend-delay"),
             ("--storage.tsdb.retention.time=fast", "--storage.tsdb.retention.time"),
@@ -321,6 +337,7 @@ mod tests {
             ("--log.format=xml", "[possible values: logfmt, json]"),
             ("--storage.tsdb.retention=5d", "use --storage.tsdb.retention.time"),
             ("--storage.tsdb.allow-overlapping-blocks", "leave it out"),
+            ("--enable-feature=otlp-deltatocumulative,otlp-native-delta-ingestion", "at the same time"),
             ("--nonesuch", "--nonesuch"),
             ("--agent", "agent mode is not built"),
             ("--agent=true", "agent mode is not built"),

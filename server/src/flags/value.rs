@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use config::format_size;
 use model::duration::{format_duration_ms, parse_duration_ms};
+use remote::receive::write::WriteMessage;
 
 /// What a flag's value can be.
 pub(super) trait FlagValue: Sized {
@@ -186,6 +187,31 @@ impl FlagValue for Repeated {
 
     fn shown(&self) -> String {
         self.0.join(",")
+    }
+}
+
+/// Messages of remote write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WriteMessages(pub(crate) Vec<WriteMessage>);
+
+impl FlagValue for WriteMessages {
+    const IS_REPEATED: bool = true;
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        let mut messages = Vec::new();
+        // Upstream takes one a flag; several in one are written as `/api/v1/status/flags` shows them.
+        for name in texts.iter().flat_map(|text| text.split(',')) {
+            let message = WriteMessage::named(name.trim())?;
+            if messages.contains(&message) {
+                return Err(format!("duplicated {name} flag value"));
+            }
+            messages.push(message);
+        }
+        Ok(Self(messages))
+    }
+
+    fn shown(&self) -> String {
+        self.0.iter().map(|message| message.name()).collect::<Vec<_>>().join(",")
     }
 }
 

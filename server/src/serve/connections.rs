@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::head::Room;
 
-/// Connections beyond those that are served or wait: so many may come before one that has just come is closed again.
+/// Connections beyond those that are served or wait: so many may come before one that has just come is closed again; and so many
+/// for each request that is served at once, so that a crowd that connects before it asks is answered, if only by 503.
 const RESERVE: usize = 256;
+const RESERVE_PER_REQUEST: usize = 4;
 /// A client that just connected has so long to say something.
 const SILENCE: Duration = Duration::from_secs(2);
 /// A write without any progress for this long ends its connection; once the server is to end, for the shorter time.
@@ -178,7 +180,8 @@ impl Connections {
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Open> {
         let mut open = self.open();
         // Those that are served, as many that may wait, and a reserve of idle ones.
-        if open.len() >= self.limits.requests.saturating_mul(2).saturating_add(RESERVE) {
+        let reserve = self.limits.requests.saturating_mul(RESERVE_PER_REQUEST).max(RESERVE);
+        if open.len() >= self.limits.requests.saturating_mul(2).saturating_add(reserve) {
             close_idlest(&mut open)?;
         }
         let (id, activity) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(Activity::new()));

@@ -2,6 +2,7 @@
 //!
 //! A request passes, in this order: its deadline, a place (some need none), the rate limit, the password, the routes.
 
+mod attempts;
 mod body;
 mod client_certificates;
 pub(crate) mod connections;
@@ -16,7 +17,7 @@ mod web;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -41,6 +42,7 @@ pub(crate) use web::Web;
 use crate::listen::{Client, Connection};
 use connections::{Activity, Connections, Open};
 use head::{Aside, Heads};
+use password::{Shown, Verdict};
 use stream::Stream;
 use tokens::{Access, Refusal};
 use web::Loaded;
@@ -60,6 +62,13 @@ const WITHOUT_PLACE: [&str; 3] = ["/-/healthy", "/-/ready", "/api/v1/notificatio
 
 /// Paths, below the route prefix, that need no token.
 const HEALTH: [&str; 2] = ["/-/healthy", "/-/ready"];
+
+/// The other end of a connection.
+#[derive(Debug)]
+struct Peer {
+    client: Client,
+    shown: Shown,
+}
 
 /// What all connections share.
 #[derive(Debug)]
@@ -198,13 +207,14 @@ async fn handshake(
 /// HTTP over an open stream.
 async fn speak(shared: &Arc<Shared>, stream: Stream, client: Client, activity: &Arc<Activity>) {
     let aside = Arc::new(Aside::new(shared.connections.long_queries()));
-    let each = (Arc::clone(shared), client, Arc::clone(activity), Arc::clone(&aside));
+    let peer = Arc::new(Peer { client, shown: Shown::default() });
+    let each = (Arc::clone(shared), peer, Arc::clone(activity), Arc::clone(&aside));
     let service = tower::service_fn(move |mut request: Request<_>| {
-        let (shared, client, activity, aside) = each.clone();
+        let (shared, peer, activity, aside) = each.clone();
         if let Some(long) = aside.take(request.uri().query()) {
             request.extensions_mut().insert(Arc::new(long));
         }
-        async move { Ok::<_, std::convert::Infallible>(answer(&shared, client, &activity, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(answer(&shared, &peer, &activity, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_header_list_size(HTTP2_HEAD_MAX);
@@ -230,7 +240,7 @@ async fn speak(shared: &Arc<Shared>, stream: Stream, client: Client, activity: &
 }
 
 /// One request.
-async fn answer<B>(shared: &Arc<Shared>, client: Client, activity: &Arc<Activity>, request: Request<B>) -> Response
+async fn answer<B>(shared: &Arc<Shared>, peer: &Peer, activity: &Arc<Activity>, request: Request<B>) -> Response
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<axum::BoxError>,
@@ -239,7 +249,7 @@ where
     let (parts, body) = request.into_parts();
     // The deadline begins here, and runs while the request waits for a place.
     let mut request = Request::from_parts(parts, body::arriving(body, shared.connections.read_timeout(), &shared.stop));
-    request.extensions_mut().insert(ConnectInfo(client));
+    request.extensions_mut().insert(ConnectInfo(peer.client.clone()));
     let path = request.uri().path();
     let is_free = path.strip_prefix(&shared.prefix).is_some_and(|path| WITHOUT_PLACE.contains(&path));
     let place = if is_free { None } else { shared.connections.place().await };
@@ -255,7 +265,7 @@ where
     } else if !shared.web.takes_request() {
         (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
     } else {
-        match admit(shared, &loaded, &mut request).await {
+        match admit(shared, &loaded, peer, &mut request).await {
             Ok(()) => route(shared, request).await,
             Err(refusal) => refusal,
         }
@@ -267,7 +277,7 @@ where
 }
 
 /// Is a request served, by the token or the password that it shows? Otherwise the answer.
-async fn admit(shared: &Shared, loaded: &Loaded, request: &mut Request<Body>) -> Result<(), Response> {
+async fn admit(shared: &Shared, loaded: &Loaded, peer: &Peer, request: &mut Request<Body>) -> Result<(), Response> {
     let has_users = !loaded.config.users.is_empty();
     let path = request.uri().path();
     let path = path.strip_prefix(&shared.prefix).unwrap_or(path);
@@ -287,11 +297,18 @@ async fn admit(shared: &Shared, loaded: &Loaded, request: &mut Request<Body>) ->
     if !has_users {
         return Ok(());
     }
-    match shared.web.passwords.admits(&loaded.config, request.headers()).await {
-        Ok(true) => Ok(()),
-        Ok(false) => {
+    let shown = (peer.client.address, &peer.shown);
+    match shared.web.passwords.admits(&loaded.config, request.headers(), shown, Instant::now()).await {
+        Ok(Verdict::Right) => Ok(()),
+        Ok(Verdict::Wrong) => {
             let basic = [(header::WWW_AUTHENTICATE, "Basic")];
             Err((StatusCode::UNAUTHORIZED, basic, "Unauthorized\n").into_response())
+        }
+        Ok(Verdict::TooMany(wait)) => {
+            // Rounded up: who comes back by then is not too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let text = format!("too many wrong passwords from this address; try again in {seconds} s\n");
+            Err((StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], text).into_response())
         }
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response()),
     }

@@ -40,7 +40,7 @@ const METRICS: &str = "/metrics";
 /// Paths below the route prefix that change something or end the server; by verb `create`.
 const CHANGES: [&str; 5] = ["/-/reload", "/-/quit", "/api/v1/admin/", "/api/v1/write", "/api/v1/otlp/"];
 /// What a user may read who sees some namespaces only: it is cut down to these, or says nothing of anyone.
-const OF_TENANTS: [&str; 14] = [
+const OF_TENANTS: [&str; 17] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/query_exemplars",
@@ -49,6 +49,9 @@ const OF_TENANTS: [&str; 14] = [
     "/api/v1/series",
     "/api/v1/labels",
     "/api/v1/label/",
+    "/api/v1/metadata",
+    "/api/v1/targets",
+    "/api/v1/targets/metadata",
     "/api/v1/rules",
     "/api/v1/alerts",
     "/api/v1/search/",

@@ -1,6 +1,5 @@
 //! `promtool push metrics`: sends expositions to a server by remote write 1.0.
 
-mod message;
 mod request;
 
 use std::collections::BTreeMap;
@@ -8,7 +7,8 @@ use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use model::Timestamp;
-use prost::Message as _;
+use remote::proto::Message as _;
+use remote::snappy;
 
 use self::request::request;
 use crate::flags::{Flags, Known};
@@ -107,7 +107,7 @@ impl<'a> Push<'a> {
     /// Sends an exposition, and again when the server cannot take it now.
     fn send(&self, text: &[u8]) -> Result<(), String> {
         let message = request(&families(text)?, &self.labels, Timestamp::now().0).encode_to_vec();
-        let body = snap::raw::Encoder::new().compress_vec(&message).map_err(|error| error.to_string())?;
+        let body = snappy::encoded(&message).map_err(|error| error.to_string())?;
         let mut pause = self.retries.first;
         for attempt in 0.. {
             let mut headers = HeaderMap::from_iter([
@@ -139,15 +139,17 @@ impl<'a> Push<'a> {
 
 #[cfg(test)]
 mod tests {
+    use remote::proto::write::WriteRequest;
+
     use super::*;
     use crate::server::tests::answering_bytes;
     use crate::testing::{run, run_with};
 
     /// The message in a request that was sent.
-    fn sent(request: &[u8]) -> message::WriteRequest {
+    fn sent(request: &[u8]) -> WriteRequest {
         let at = request.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-        let body = snap::raw::Decoder::new().decompress_vec(&request[at..]).unwrap();
-        message::WriteRequest::decode(&*body).unwrap()
+        let body = snappy::decoded(&request[at..], snappy::S2).unwrap();
+        WriteRequest::decode(&*body).unwrap()
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use model::float::format_g;
 use model::labels::{BUCKET, JOB, METRIC_NAME};
+use remote::proto::write::{Label, MetricMetadata, Sample, TimeSeries, WriteRequest};
 
-use super::message::{Label, Metadata, Sample, TimeSeries, WriteRequest, kind_number};
-use crate::text_format::{Family, Metric, MetricValue};
+use crate::text_format::{Family, Kind, Metric, MetricValue};
 
 /// What stands before the name of a label of the exposition that would hide the job's.
 const EXPORTED: &str = "exported_";
@@ -15,10 +15,11 @@ const EXPORTED: &str = "exported_";
 pub(super) fn request(families: &BTreeMap<String, Family>, labels: &BTreeMap<&str, &str>, now: i64) -> WriteRequest {
     let mut request = WriteRequest::default();
     for family in families.values() {
-        request.metadata.push(Metadata {
+        request.metadata.push(MetricMetadata {
             kind: kind_number(family.kind()),
-            family: family.name.clone(),
+            metric_family_name: family.name.clone(),
             help: family.help.clone().unwrap_or_default(),
+            unit: String::new(),
         });
         for metric in &family.metrics {
             let series =
@@ -27,6 +28,18 @@ pub(super) fn request(families: &BTreeMap<String, Family>, labels: &BTreeMap<&st
         }
     }
     request
+}
+
+/// A type as the message has it.
+fn kind_number(kind: Kind) -> i32 {
+    match kind {
+        Kind::Untyped => 0,
+        Kind::Counter => 1,
+        Kind::Gauge => 2,
+        Kind::Histogram => 3,
+        Kind::GaugeHistogram => 4,
+        Kind::Summary => 5,
+    }
 }
 
 /// A metric, of which a histogram or summary is several series.
@@ -69,7 +82,7 @@ impl Series<'_> {
             labels.insert(name.to_owned(), format_g(bound));
         }
         let labels = labels.into_iter().map(|(name, value)| Label { name, value }).collect();
-        TimeSeries { labels, samples: vec![Sample { value, timestamp: self.ts }] }
+        TimeSeries { labels, samples: vec![Sample { value, timestamp: self.ts }], ..TimeSeries::default() }
     }
 }
 
@@ -107,7 +120,7 @@ mod tests {
             ]
         );
         let about: Vec<_> =
-            request.metadata.iter().map(|one| (one.kind, one.family.as_str(), one.help.as_str())).collect();
+            request.metadata.iter().map(|one| (one.kind, one.metric_family_name.as_str(), one.help.as_str())).collect();
         assert_eq!(about, [(2, "g", ""), (3, "h", "Help."), (5, "s", "")]);
     }
 }

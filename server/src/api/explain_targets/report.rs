@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::group::{GroupReport, in_short};
 use super::job::{JobReport, count};
 use super::known::Known;
+use crate::api::monitors;
 
 /// An answer.
 #[derive(Debug, Default, Serialize)]
@@ -129,12 +130,7 @@ pub(super) fn of_monitor(known: &Known, kind: &str, which: &str) -> Result<Repor
     let object = &first.object;
     let jobs: Vec<JobReport> = first.jobs.iter().filter_map(|job| known.job(job)).collect();
     let groups = known.groups_of_rules(object);
-    let (state, reason) = match &first.state {
-        State::Accepted => ("accepted", String::new()),
-        State::Pending => ("pending", first.state.to_string()),
-        State::NotSelected(why) => ("notSelected", why.to_string()),
-        State::Invalid { message, .. } => ("invalid", message.clone()),
-    };
+    let (state, reason) = monitors::state(&first.state);
     let sentence = match &first.state {
         State::Accepted if object.kind == Kind::PrometheusRule => {
             format!("{object} is selected; {}.", in_short(&groups))

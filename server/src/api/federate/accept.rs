@@ -10,7 +10,7 @@ const INSERTION_MAX: usize = 12;
 
 /// How the samples are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(in crate::api) enum Encoding {
     /// The text format 0.0.4.
     Text,
     /// `MetricFamily` messages, each behind its length.
@@ -21,8 +21,8 @@ pub(super) enum Encoding {
 
 /// A format and how names outside the legacy alphabet are written in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Format {
-    pub(super) encoding: Encoding,
+pub(in crate::api) struct Format {
+    pub(in crate::api) encoding: Encoding,
     pub(super) escaping: Escaping,
 }
 
@@ -47,7 +47,7 @@ const PROTO: Parameter<'_> = ("proto", "io.prometheus.client.MetricFamily");
 
 impl Format {
     /// The format for a header.
-    pub(super) fn negotiated(accept: &str) -> Self {
+    pub(in crate::api) fn negotiated(accept: &str) -> Self {
         let mut escaping = Escaping::Underscores;
         for clause in sorted(clauses(accept)) {
             // Also of a clause that no format matches.
@@ -60,7 +60,7 @@ impl Format {
         Self { encoding: Encoding::Text, escaping }
     }
 
-    pub(super) fn content_type(self) -> String {
+    pub(in crate::api) fn content_type(self) -> String {
         let (kind, encoding) = match self.encoding {
             Encoding::Text => (TEXT, ""),
             Encoding::Delimited => (PROTOBUF, "delimited"),

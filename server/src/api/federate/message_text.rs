@@ -21,16 +21,31 @@ enum Kind {
 
 type Field = (u64, &'static str, Kind);
 
-const FAMILY: &[Field] = &[(1, "name", Kind::Text), (3, "type", Kind::Type), (4, "metric", Kind::Message(METRIC))];
+const FAMILY: &[Field] =
+    &[(1, "name", Kind::Text), (2, "help", Kind::Text), (3, "type", Kind::Type), (4, "metric", Kind::Message(METRIC))];
 const METRIC: &[Field] = &[
     (1, "label", Kind::Message(&[(1, "name", Kind::Text), (2, "value", Kind::Text)])),
-    (5, "untyped", Kind::Message(&[(1, "value", Kind::Double)])),
+    (2, "gauge", Kind::Message(VALUE)),
+    (3, "counter", Kind::Message(VALUE)),
+    (4, "summary", Kind::Message(SUMMARY)),
+    (5, "untyped", Kind::Message(VALUE)),
     (7, "histogram", Kind::Message(HISTOGRAM)),
     (6, "timestamp_ms", Kind::Int),
 ];
+const VALUE: &[Field] = &[(1, "value", Kind::Double)];
+const SUMMARY: &[Field] = &[
+    (1, "sample_count", Kind::Unsigned),
+    (2, "sample_sum", Kind::Double),
+    (3, "quantile", Kind::Message(&[(1, "quantile", Kind::Double), (2, "value", Kind::Double)])),
+];
 const SPAN: &[Field] = &[(1, "offset", Kind::Zigzag), (2, "length", Kind::Unsigned)];
-const BUCKET: &[Field] = &[(4, "cumulative_count_float", Kind::Double), (2, "upper_bound", Kind::Double)];
+const BUCKET: &[Field] = &[
+    (1, "cumulative_count", Kind::Unsigned),
+    (4, "cumulative_count_float", Kind::Double),
+    (2, "upper_bound", Kind::Double),
+];
 const HISTOGRAM: &[Field] = &[
+    (1, "sample_count", Kind::Unsigned),
     (4, "sample_count_float", Kind::Double),
     (2, "sample_sum", Kind::Double),
     (3, "bucket", Kind::Message(BUCKET)),
@@ -45,25 +60,25 @@ const HISTOGRAM: &[Field] = &[
 
 /// Writes families as text.
 #[derive(Debug)]
-pub(super) struct MessageText {
+pub(in crate::api) struct MessageText {
     is_multiline: bool,
     text: String,
 }
 
 impl MessageText {
-    pub(super) fn new(is_multiline: bool) -> Self {
+    pub(in crate::api) fn new(is_multiline: bool) -> Self {
         Self { is_multiline, text: String::new() }
     }
 
     /// The fields before the metrics.
-    pub(super) fn family(&mut self, out: &mut Vec<u8>, head: &[u8]) {
+    pub(in crate::api) fn family(&mut self, out: &mut Vec<u8>, head: &[u8]) {
         self.text.clear();
         self.fields(head, FAMILY, 0);
         // The metrics follow.
         out.extend_from_slice(self.text.as_bytes());
     }
 
-    pub(super) fn metric(&mut self, out: &mut Vec<u8>, metric: &[u8]) {
+    pub(in crate::api) fn metric(&mut self, out: &mut Vec<u8>, metric: &[u8]) {
         self.text.clear();
         if !self.is_multiline {
             self.text.push(' ');
@@ -72,7 +87,7 @@ impl MessageText {
         out.extend_from_slice(self.text.as_bytes());
     }
 
-    pub(super) fn end(&self, out: &mut Vec<u8>) {
+    pub(in crate::api) fn end(&self, out: &mut Vec<u8>) {
         out.push(b'\n');
     }
 
@@ -125,6 +140,9 @@ impl MessageText {
                 write!(out, "{}", (n >> 1).cast_signed() ^ -(n & 1).cast_signed()).unwrap_or_default()
             }
             (Kind::Type, Value::Number(n)) => out.push_str(match n {
+                0 => "COUNTER",
+                1 => "GAUGE",
+                2 => "SUMMARY",
                 4 => "HISTOGRAM",
                 5 => "GAUGE_HISTOGRAM",
                 _ => "UNTYPED",

@@ -25,9 +25,11 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use model::{Histogram, Querier, Timestamp};
 use query::Bounds;
 
-use self::accept::{Encoding, Format};
+pub(super) use self::accept::{Encoding, Format};
+pub(super) use self::message_text::MessageText;
 use self::page::Page;
 use self::pairs::Externals;
+pub(super) use self::protobuf::pair;
 use super::error::told;
 use super::params::PARAMS_MAX;
 use super::tenancy::Visible;

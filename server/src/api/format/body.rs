@@ -1,5 +1,5 @@
 //! Response bodies and their memory. A body holds its reservation until it was sent. A large one is written in pieces, each
-//! of them when the client has taken the one before.
+//! of them when the client has taken the one before, and returns the memory of what it has written.
 
 use std::sync::Arc;
 
@@ -90,8 +90,9 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
         return Ok((JSON, held(body, &share)).into_response());
     }
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
-    share.take(4 * PIECE + 2 * longest + rest)?;
-    let pieces = Pieces { result, beside, at: At::Begin };
+    let needed = 4 * PIECE + 2 * longest + rest;
+    share.take(needed)?;
+    let pieces = Pieces { held: result.value.bytes() + needed, result, beside, at: At::Begin };
     // A piece is made when the connection asks for it: a slow client slows the writing down.
     let pieces = stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.next()?;
@@ -138,6 +139,8 @@ struct Pieces {
     result: QueryResult,
     beside: Option<String>,
     at: At,
+    /// The memory of what is not written yet, and what writing needs.
+    held: usize,
 }
 
 impl Pieces {
@@ -166,9 +169,9 @@ impl Pieces {
     }
 
     /// Writes series from a position on, until the piece is long enough.
-    fn series(&self, out: &mut String, mut place: Place) -> At {
+    fn series(&mut self, out: &mut String, mut place: Place) -> At {
         let at = place.series;
-        match &self.result.value {
+        match &mut self.result.value {
             Value::Vector(samples) => {
                 // Several at once: of the labels, what equals those before is copied.
                 let some = &samples[at..samples.len().min(at + POINTS / POINTS_PER_SERIES)];
@@ -178,7 +181,7 @@ impl Pieces {
                 if next == samples.len() { At::End } else { At::Series(Place { series: next, ..Place::default() }) }
             }
             Value::Matrix(all) => {
-                let Some(one) = all.get(at) else { return At::End };
+                let Some(one) = all.get_mut(at) else { return At::End };
                 if !place.begun {
                     out.push_str(if at > 0 { ",{\"metric\":" } else { "{\"metric\":" });
                     // A series may begin in a new piece, where nothing can be copied from.
@@ -187,6 +190,8 @@ impl Pieces {
                 }
                 if samples_of(out, one, &mut place) {
                     out.push('}');
+                    self.held = self.held.saturating_sub(std::mem::take(one).bytes());
+                    self.result.memory.shrink_to(self.held);
                     place = Place { series: at + 1, ..Place::default() };
                 }
                 At::Series(place)
@@ -264,15 +269,15 @@ mod tests {
         for value in values() {
             let result = result(value, &Arc::default());
             let beside = Some(",\"stats\":{\"s\":1}".to_owned());
-            let expected = whole(&result, beside.as_deref(), 0);
-            let mut pieces = Pieces { result, beside, at: At::Begin };
+            let (expected, bound) = (whole(&result, beside.as_deref(), 0), length(&result.value).0);
+            let mut pieces = Pieces { held: result.value.bytes(), result, beside, at: At::Begin };
             let mut text = String::new();
             while let Some(piece) = pieces.next() {
                 assert!(piece.len() < 3 * PIECE + 6 * 80_000, "{}", piece.len());
                 text += &piece;
             }
             assert!(text == expected, "{} and {}", text.len(), expected.len());
-            assert!(length(&pieces.result.value).0 >= text.len().saturating_sub(200), "{}", text.len());
+            assert!(bound >= text.len().saturating_sub(200), "{}", text.len());
         }
     }
 
@@ -283,15 +288,18 @@ mod tests {
         let memory = Arc::new(MemoryPool::new(usize::MAX, usize::MAX));
         for value in values() {
             let large = length(&value).0 > WHOLE_MAX;
-            let response = query_answer(result(value, &memory), None).unwrap();
+            let response = query_answer(result(value.clone(), &memory), None).unwrap();
             let mut body = response.into_body();
             assert_eq!(body.size_hint().exact().is_none(), large);
-            let mut sent = Vec::new();
+            let (mut sent, mut before) = (Vec::new(), usize::MAX);
             while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
                 let held = memory.used();
-                assert!(held > 0);
+                assert!(held > 0 && held <= before);
+                before = held;
                 sent = vec![frame.unwrap()];
             }
+            let of_result = value.bytes();
+            assert!(!matches!(value, Value::Matrix(_)) || !large || before < of_result / 4, "{before} of {of_result}");
             drop(body);
             assert_eq!(memory.used() > 0, !large, "what was made whole is held by what was made of it");
             drop(sent);

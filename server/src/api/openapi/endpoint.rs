@@ -1,5 +1,7 @@
 //! How an endpoint is described.
 
+use super::shape::Shape;
+
 /// An endpoint of the API.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -22,6 +24,8 @@ pub(super) enum Methods {
     GetPost,
     /// POST and PUT.
     Changes,
+    /// POST of a body of one of these media types.
+    Post(&'static [&'static str]),
 }
 
 /// What endpoints are sorted by.
@@ -36,13 +40,14 @@ pub(super) enum Tag {
     Alerts,
     Status,
     Admin,
+    Remote,
     Features,
     Notifications,
 }
 
 impl Tag {
     /// Every tag with its name and what it covers.
-    pub(super) const ALL: [(Self, &'static str, &'static str); 11] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 12] = [
         (Self::Query, "query", "PromQL: evaluate it, look at what it costs, and at its text."),
         (Self::Metadata, "metadata", "Type, help and unit of metrics."),
         (Self::Labels, "labels", "Names and values of labels."),
@@ -52,6 +57,7 @@ impl Tag {
         (Self::Alerts, "alerts", "Alerts, and who is told."),
         (Self::Status, "status", "The server itself."),
         (Self::Admin, "admin", "What changes the store; off unless `--web.enable-admin-api` is given."),
+        (Self::Remote, "remote", "What other systems send, and what they read."),
         (Self::Features, "features", "What this server can do."),
         (Self::Notifications, "notifications", "What the server tells whoever looks at it."),
     ];
@@ -99,14 +105,18 @@ pub(super) const fn needs(name: &'static str, kind: Kind, about: &'static str) -
 }
 
 /// What a request that succeeds is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
     /// The frame of all answers; what is in `data`.
     Json(&'static str),
+    /// The same, and its form: of those that the web page reads.
+    Shaped(&'static str, Shape),
     /// The same, or text for whoever accepts `text/plain`.
-    JsonOrText(&'static str),
+    ShapedOrText(&'static str, Shape),
     /// No body.
     Nothing,
+    /// A message in one of these media types.
+    Bytes(&'static str, &'static [&'static str]),
     /// JSON, one value a line.
     Lines(&'static str),
     /// Server-sent events; OpenAPI can say so since 3.2.

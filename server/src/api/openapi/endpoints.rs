@@ -1,13 +1,15 @@
 //! The table of the endpoints below `/api/v1`, in the order in which they are shown.
 
+use super::answers;
 use super::endpoint::{Answer, Endpoint, Kind, Methods, Param, Tag, needs, takes};
 use super::params::{
     AT, COST, EVALUATION, LIMIT, MATCH, MUST_MATCH, POOL, QUERY, RANGE, REPLAYED, SEARCH, STEPS, WHICH_RULES,
 };
+use super::status_answers;
 
-use Answer::{Document, Events, Json, JsonOrText, Lines, Nothing};
+use Answer::{Bytes, Document, Events, Json, Lines, Nothing, Shaped, ShapedOrText};
 use Kind::{Duration, Segment, Switch, Text, Texts, Time, Whole, Word};
-use Methods::{Changes, Get, GetPost};
+use Methods::{Changes, Get, GetPost, Post};
 
 const FOUND: Answer = Lines("Batches of results, then a line that says whether there were more.");
 
@@ -46,25 +48,40 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (GetPost, Tag::Query),
         "Evaluates a query at one time.",
         &[QUERY, AT, EVALUATION, COST],
-        Json("`resultType` (`vector`, `matrix`, `scalar` or `string`), `result`, and statistics or plan if requested."),
+        Shaped(
+            "`resultType` (`vector`, `matrix`, `scalar` or `string`), `result`, and statistics or plan if requested.",
+            answers::QUERY,
+        ),
     ),
     endpoint(
         "/query_range",
         (GetPost, Tag::Query),
         "Evaluates a query at each step of a range.",
         &[QUERY, STEPS, EVALUATION, COST],
-        Json("`resultType` `matrix`, `result`, and statistics or plan if requested."),
+        Shaped("`resultType` `matrix`, `result`, and statistics or plan if requested.", answers::QUERY_RANGE),
     ),
     endpoint(
         "/query_exemplars",
         (GetPost, Tag::Query),
         "The exemplars of the series that a query selects.",
         &[QUERY, RANGE],
-        Json("For each series `seriesLabels` and `exemplars`."),
+        Shaped("For each series `seriesLabels` and `exemplars`.", answers::EXEMPLARS),
     ),
-    endpoint("/format_query", (GetPost, Tag::Query), "Formats a query.", &[QUERY], Json("The formatted text.")),
+    endpoint(
+        "/format_query",
+        (GetPost, Tag::Query),
+        "Formats a query.",
+        &[QUERY],
+        Shaped("The formatted text.", answers::TEXT),
+    ),
     endpoint("/parse_query", (GetPost, Tag::Query), "Parses a query.", &[QUERY], Json("Its syntax tree.")),
-    endpoint("/labels", (GetPost, Tag::Labels), "The names of labels.", &[RANGE, MATCH, LIMIT], Json("The names.")),
+    endpoint(
+        "/labels",
+        (GetPost, Tag::Labels),
+        "The names of labels.",
+        &[RANGE, MATCH, LIMIT],
+        Shaped("The names.", answers::TEXTS),
+    ),
     endpoint(
         "/label/{name}/values",
         (Get, Tag::Labels),
@@ -75,7 +92,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             MATCH,
             LIMIT,
         ],
-        Json("The values."),
+        Shaped("The values.", answers::TEXTS),
     ),
     endpoint(
         "/search/metric_names",
@@ -97,7 +114,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (GetPost, Tag::Series),
         "The series that selectors find.",
         &[RANGE, MUST_MATCH, LIMIT],
-        Json("Their label sets."),
+        Shaped("Their label sets.", answers::SERIES),
     ),
     endpoint(
         "/metadata",
@@ -108,15 +125,21 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             takes("limit_per_metric", Whole, "The most texts of one metric."),
             takes("metric", Text, "Of this metric only."),
         ]],
-        Json("By metric, `type`, `unit` and `help`."),
+        Shaped("By metric, `type`, `unit` and `help`.", answers::METADATA),
     ),
-    endpoint("/scrape_pools", (Get, Tag::Targets), "The names of the jobs.", &[], Json("`scrapePools`.")),
+    endpoint(
+        "/scrape_pools",
+        (Get, Tag::Targets),
+        "The names of the jobs.",
+        &[],
+        Shaped("`scrapePools`.", answers::SCRAPE_POOLS),
+    ),
     endpoint(
         "/scrape_pools/config",
         (Get, Tag::Targets),
         "The configuration of a job, with its defaults.",
         &[POOL],
-        Json("`yaml`; secrets are not shown."),
+        Shaped("`yaml`; secrets are not shown.", status_answers::CONFIGURATION),
     ),
     endpoint(
         "/targets",
@@ -126,7 +149,17 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             takes("scrapePool", Text, "Of this job only."),
             takes("state", Word(&["active", "dropped", "any"]), "Active or dropped ones only."),
         ]],
-        Json("`activeTargets`, `droppedTargets` and `droppedTargetCounts`."),
+        Shaped("`activeTargets`, `droppedTargets` and `droppedTargetCounts`.", answers::TARGETS),
+    ),
+    endpoint(
+        "/targets/scrape",
+        (GetPost, Tag::Targets),
+        "Scrapes a target once, outside its schedule. Nothing is stored.",
+        &[POOL, &[needs("scrapeUrl", Text, "The target's URL, as `/targets` has it.")]],
+        Shaped(
+            "What the target said, why that would fail, and the samples that would be stored.",
+            status_answers::TRIAL,
+        ),
     ),
     endpoint(
         "/targets/metadata",
@@ -144,7 +177,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (Get, Tag::Targets),
         "What each relabeling of a job makes of a target's labels.",
         &[POOL, &[needs("labels", Text, "The labels that discovery found, as a JSON object.")]],
-        Json("`steps`, each a rule and its outcome."),
+        Shaped("`steps`, each a rule and its outcome.", status_answers::RELABEL_STEPS),
     ),
     endpoint(
         "/explain",
@@ -159,65 +192,88 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             takes("target", Text, "An address or URL."),
             takes("job", Text, "The name of a job."),
         ]],
-        JsonOrText("A report, whose form depends on what was asked for."),
+        ShapedOrText("An explanation; its fields depend on the parameter that was given.", status_answers::EXPLANATION),
+    ),
+    endpoint(
+        "/monitors",
+        (Get, Tag::Targets),
+        "The monitors and PrometheusRules that are known, and what became of each.",
+        &[],
+        Shaped("`monitors`; `kinds` and `prometheus` say what keeps others from being seen.", status_answers::MONITORS),
     ),
     endpoint(
         "/rules",
         (Get, Tag::Rules),
         "The rule groups, and how their last evaluation went.",
         &[WHICH_RULES],
-        Json("`groups`, and `groupNextToken` where there are more."),
+        Shaped("`groups`, and `groupNextToken` where there are more.", status_answers::RULES),
     ),
     endpoint(
         "/rules/replay",
         (GetPost, Tag::Rules),
         "What rules would have done over a past range. Nothing is stored or sent.",
         &[WHICH_RULES, REPLAYED],
-        JsonOrText("What each rule would have recorded or fired."),
+        ShapedOrText("What each rule would have recorded or fired.", status_answers::REPLAY),
     ),
-    endpoint("/alerts", (Get, Tag::Alerts), "The alerts that are pending or firing.", &[], Json("`alerts`.")),
+    endpoint(
+        "/alerts",
+        (Get, Tag::Alerts),
+        "The alerts that are pending or firing.",
+        &[],
+        Shaped("`alerts`.", status_answers::ALERTS),
+    ),
     endpoint(
         "/alertmanagers",
         (Get, Tag::Alerts),
         "The Alertmanagers that alerts are sent to, and those that were found and dropped.",
         &[],
-        Json("`activeAlertmanagers` and `droppedAlertmanagers`."),
+        Shaped("`activeAlertmanagers` and `droppedAlertmanagers`.", status_answers::ALERTMANAGERS),
     ),
     endpoint(
         "/status/config",
         (Get, Tag::Status),
         "The configuration in force, with its defaults.",
         &[],
-        Json("`yaml`; secrets are not shown."),
+        Shaped("`yaml`; secrets are not shown.", status_answers::CONFIGURATION),
     ),
     endpoint(
         "/status/runtimeinfo",
         (Get, Tag::Status),
         "How the process is doing.",
         &[],
-        Json("`startTime`, `reloadConfigSuccess`, `storageRetention` and others."),
+        Shaped("`startTime`, `reloadConfigSuccess`, `storageRetention` and others.", status_answers::RUNTIME_INFO),
     ),
     endpoint(
         "/status/buildinfo",
         (Get, Tag::Status),
         "Which program this is.",
         &[],
-        Json("`version` is that of the Prometheus that it is compatible with, `weft_version` its own."),
+        Shaped(
+            "`version` is that of the Prometheus that it is compatible with, `weftVersion` its own.",
+            answers::BUILD_INFO,
+        ),
     ),
-    endpoint("/status/flags", (Get, Tag::Status), "The flags.", &[], Json("Name and value of each.")),
+    endpoint("/status/flags", (Get, Tag::Status), "The flags.", &[], Shaped("Name and value of each.", answers::FLAGS)),
     endpoint(
         "/status/tsdb",
         (Get, Tag::Status),
         "How much is stored, and which names and labels have the most series.",
         &[&[takes("limit", Whole, "The most items of a list; 10 by default, at most 10,000.")]],
-        Json("Counts; `storage` says what lies where and what is damaged."),
+        Shaped("Counts; `storage` says what lies where and what is damaged.", status_answers::TSDB),
     ),
     endpoint(
         "/status/tsdb/blocks",
         (Get, Tag::Status),
         "The stretches of time that are stored as pages.",
         &[],
-        Json("`blocks`, in the form of Prometheus' own."),
+        Shaped("`blocks`, in the form of Prometheus' own.", status_answers::BLOCKS),
+    ),
+    endpoint(
+        "/status/forecast",
+        (Get, Tag::Status),
+        "The disk and the memory that will be needed, if things go on as they are.",
+        &[],
+        Shaped("`disk` and `memory`; what is not known is null.", status_answers::FORECAST),
     ),
     endpoint(
         "/status/walreplay",
@@ -238,7 +294,10 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (Get, Tag::Status),
         "The queries that run now.",
         &[],
-        Json("`queries`: what each asks for, who asks, for how long it has run, and what it holds."),
+        Shaped(
+            "`queries`: what each asks for, who asks, for how long it has run, and what it holds.",
+            status_answers::ACTIVE_QUERIES,
+        ),
     ),
     endpoint(
         "/status/active_queries/cancel",
@@ -255,7 +314,10 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             takes("topN", Whole, "The most queries of a list; 20 by default."),
             takes("maxLifetime", Duration, "How old they may be; 10m by default."),
         ]],
-        Json("`topByCount`, `topByAvgDuration`, `topBySumDuration` and `topByPeakSamples`."),
+        Shaped(
+            "`topByCount`, `topByAvgDuration`, `topBySumDuration` and `topByPeakSamples`.",
+            status_answers::TOP_QUERIES,
+        ),
     ),
     endpoint(
         "/status/cardinality",
@@ -267,14 +329,24 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             takes("sort", Word(&["series", "new"]), "Which values come first."),
             takes("limit", Whole, "The most values; 100 by default."),
         ]],
-        Json("`total`, `without` the label, and `values`, each with `series` and `newSeries`."),
+        Shaped("`total`, `without` the label, and `values`, each with `series` and `newSeries`.", answers::CARDINALITY),
     ),
     endpoint(
         "/status/metric_usage",
         (Get, Tag::Status),
         "Which metrics queries and rules ask for, and which are never asked for.",
         &[&[takes("limit", Whole, "The most metrics of a list; 1,000 by default.")]],
-        Json("`metrics`, and `neverAsked` with `metricRelabelConfigs` that drop those."),
+        Shaped(
+            "`metrics`, and `neverAsked` with `metricRelabelConfigs` that drop those.",
+            status_answers::METRIC_USAGE,
+        ),
+    ),
+    endpoint(
+        "/status/remote_write",
+        (Get, Tag::Status),
+        "How far the sending to each server of `remote_write` is.",
+        &[],
+        Json("`remotes`, each with how far it is behind, what is pending, and its last error."),
     ),
     endpoint(
         "/admin/tsdb/delete_series",
@@ -313,18 +385,42 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         Json("The groups that were asked for."),
     ),
     endpoint(
+        "/read",
+        (Post(&["application/x-protobuf"]), Tag::Remote),
+        "Reads series by remote read, as samples in snappy's block format or as a stream of chunks.",
+        &[],
+        Bytes(
+            "One message with all samples, or messages with chunks.",
+            &["application/x-protobuf", "application/x-streamed-protobuf"],
+        ),
+    ),
+    endpoint(
+        "/otlp/v1/metrics",
+        (Post(&["application/x-protobuf", "application/json"]), Tag::Remote),
+        "Takes metrics of OpenTelemetry, as they are or in gzip. Off unless `--web.enable-otlp-receiver` is given.",
+        &[],
+        Bytes("What was left out, if something was.", &["application/x-protobuf", "application/json"]),
+    ),
+    endpoint(
+        "/write",
+        (Post(&["application/x-protobuf"]), Tag::Remote),
+        "Takes samples by remote write 1.0 and 2.0, in snappy's block format. Off unless `--web.enable-remote-write-receiver` is given.",
+        &[],
+        Nothing,
+    ),
+    endpoint(
         "/features",
         (Get, Tag::Features),
         "What this server can do.",
         &[],
-        Json("By category and name, whether it is there."),
+        Shaped("By category and name, whether it is there.", answers::FEATURES),
     ),
     endpoint(
         "/notifications",
         (Get, Tag::Notifications),
         "What the server tells whoever looks at it.",
         &[],
-        Json("`text`, `date` and `active` of each."),
+        Shaped("`text`, `date` and `active` of each.", answers::NOTIFICATIONS),
     ),
     endpoint(
         "/notifications/live",

@@ -1,12 +1,15 @@
 //! `/api/v1/openapi.yaml`: a description of this API for tools, made of the table in `endpoints`.
 
+mod answers;
 mod endpoint;
 mod endpoints;
 mod params;
+mod shape;
+mod status_answers;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -16,6 +19,7 @@ use http::header;
 
 use self::endpoint::{Answer, Endpoint, Kind, Methods, Param, Tag};
 use self::endpoints::{ENDPOINTS, OF_COST};
+use self::shape::{map, reference};
 use super::Params;
 use crate::app::App;
 use crate::version;
@@ -71,8 +75,20 @@ fn written(app: &App, version: Version) -> Yaml {
         ("servers", Yaml::List(vec![map([("url", text(&format!("{external}/api/v1")))])])),
         ("tags", Yaml::List(tags.collect())),
         ("paths", map(endpoints.map(|endpoint| (endpoint.path, path(endpoint))))),
-        ("components", map([("schemas", map([("Success", success()), ("Error", error())]))])),
+        ("components", map([("schemas", schemas())])),
     ])
+}
+
+/// The frames of answers, and the objects that stand in them.
+fn schemas() -> Yaml {
+    let mut found = BTreeMap::new();
+    for endpoint in ENDPOINTS.iter().chain(OF_COST) {
+        if let Answer::Shaped(_, shape) | Answer::ShapedOrText(_, shape) = endpoint.answer {
+            shape.collect(&mut found);
+        }
+    }
+    let objects = found.into_iter().map(|(name, schema)| (name, schema.definition()));
+    map([("Success", success()), ("Error", error())].into_iter().chain(objects))
 }
 
 fn path(endpoint: &Endpoint) -> Yaml {
@@ -80,6 +96,7 @@ fn path(endpoint: &Endpoint) -> Yaml {
         Methods::Get => &[("get", false)],
         Methods::GetPost => &[("get", false), ("post", true)],
         Methods::Changes => &[("put", false), ("post", false)],
+        Methods::Post(_) => &[("post", false)],
     };
     map(methods.iter().map(|(method, is_form)| (*method, operation(endpoint, method, *is_form))))
 }
@@ -102,11 +119,19 @@ fn operation(endpoint: &Endpoint, method: &str, is_form: bool) -> Yaml {
         }
         let content = map([("application/x-www-form-urlencoded", map([("schema", map(form))]))]);
         fields.push(("requestBody", map([("content", content)])));
+    } else if let Methods::Post(kinds) = endpoint.methods {
+        let content = map(kinds.iter().map(|kind| binary(kind)));
+        fields.push(("requestBody", map([("required", Yaml::raw(true)), ("content", content)])));
     } else if !params.is_empty() {
         fields.push(("parameters", Yaml::List(params.iter().map(|param| parameter(param)).collect())));
     }
     fields.push(("responses", responses(endpoint.answer)));
     map(fields)
+}
+
+/// A body of this media type.
+fn binary(kind: &'static str) -> (&'static str, Yaml) {
+    (kind, map([("schema", map([("type", text("string")), ("format", text("binary"))]))]))
 }
 
 fn parameter(param: &Param) -> Yaml {
@@ -149,7 +174,16 @@ fn responses(answer: Answer) -> Yaml {
     let plain = |kind: &'static str| (kind, map([("schema", map(schema(Kind::Text)))]));
     let (status, about, content) = match answer {
         Answer::Json(about) => ("200", about, vec![json]),
-        Answer::JsonOrText(about) => ("200", about, vec![json, plain("text/plain")]),
+        Answer::Shaped(about, shape) | Answer::ShapedOrText(about, shape) => {
+            let data = map([("data", shape.schema())]);
+            let framed =
+                map([("type", text("object")), ("required", Yaml::List(vec![text("data")])), ("properties", data)]);
+            let whole = map([("allOf", Yaml::List(vec![reference("Success"), framed]))]);
+            let is_text = matches!(answer, Answer::ShapedOrText(..));
+            let whole = ("application/json", map([("schema", whole)]));
+            ("200", about, std::iter::once(whole).chain(is_text.then(|| plain("text/plain"))).collect())
+        }
+        Answer::Bytes(about, kinds) => ("200", about, kinds.iter().map(|kind| binary(kind)).collect()),
         Answer::Nothing => ("204", "It is done.", vec![]),
         Answer::Lines(about) => ("200", about, vec![plain("application/x-ndjson")]),
         Answer::Events(about) => {
@@ -165,10 +199,6 @@ fn responses(answer: Answer) -> Yaml {
     let failed = map([("application/json", map([("schema", reference("Error"))]))]);
     let failed = map([("description", text("What was wrong with the request, or went wrong.")), ("content", failed)]);
     map([(status, map(done)), ("default", failed)])
-}
-
-fn reference(schema: &str) -> Yaml {
-    map([("$ref", text(&format!("#/components/schemas/{schema}")))])
 }
 
 /// The frame of answers.
@@ -204,8 +234,4 @@ fn titled(name: &str) -> String {
 
 fn text(text: &str) -> Yaml {
     Yaml::text(text)
-}
-
-fn map(pairs: impl IntoIterator<Item = (&'static str, Yaml)>) -> Yaml {
-    Yaml::Map(pairs.into_iter().map(|(key, value)| (Cow::Borrowed(key), value)).collect())
 }

@@ -26,6 +26,11 @@ scrape_configs:
 async fn app() -> (tempfile::TempDir, Arc<App>) {
     let folder = tempfile::tempdir().unwrap();
     let app = app_with(&folder.path().join("data"), &[]);
+    with_jobs(&app).await;
+    (folder, app)
+}
+
+pub(in crate::api) async fn with_jobs(app: &App) {
     let config = Arc::new(config::Config::parse(JOBS, "p.yml".as_ref(), &|_| None).unwrap());
     app.scraper.apply(&config.scrape_configs, 0).await;
     let mut groups = {
@@ -36,7 +41,6 @@ async fn app() -> (tempfile::TempDir, Arc<App>) {
     };
     app.scraper.sync(groups.current()).await;
     app.reloaded(config);
-    (folder, app)
 }
 
 async fn explain(app: &Arc<App>, what: &str, which: &str) -> (u16, Value) {

@@ -6,13 +6,15 @@ mod bounds;
 mod cardinality;
 mod cost;
 mod explain;
-mod explain_targets;
+pub(in crate::api) mod explain_targets;
 mod federate;
 mod known;
 mod mcp;
 mod metric_usage;
+mod metrics_page;
 mod paths;
-mod rule_history;
+mod profiles;
+pub(in crate::api) mod rule_history;
 mod running_queries;
 mod search;
 mod status;
@@ -81,7 +83,7 @@ pub(super) fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
 }
 
 /// One source; a row a minute.
-fn load(app: &App, data: &str) {
+pub(super) fn load(app: &App, data: &str) {
     load_of(app, &Labels::empty(), data);
 }
 

@@ -28,7 +28,7 @@ fn server(flags: &[&str]) -> (tempfile::TempDir, Arc<App>) {
     (folder, app)
 }
 
-async fn with_rules(app: &Arc<App>) {
+pub(in crate::api) async fn with_rules(app: &Arc<App>) {
     let config = app.config();
     let groups = parse_rules(&app.engine(), &config, (RULES, "api.yml")).unwrap();
     app.rules.apply(groups, rules_context(app, &config)).await.unwrap();

@@ -43,7 +43,9 @@ async fn features_are_those_of_upstream_or_false() {
             let otherwise =
                 OTHERWISE.iter().find(|(c, n, _)| c == category && n == name).map(|(.., is)| Value::from(*is));
             let expected = match &**category {
-                "service_discovery_providers" => Value::from(["file", "kubernetes", "static"].contains(&&**name)),
+                "service_discovery_providers" => {
+                    Value::from(["dns", "file", "http", "kubernetes", "static"].contains(&&**name))
+                }
                 _ => otherwise.unwrap_or_else(|| expected.clone()),
             };
             assert_eq!(ours[category][name], expected, "{category}: {name}");
