@@ -16,6 +16,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use cluster::Cluster;
+use e2e::guides::Guide;
 use kit::{ControlPlane, Isolated, Weft, add_addresses, eventually, isolated};
 use serde_json::{Value, json};
 
@@ -89,6 +90,7 @@ fn antrea() {
 
     println!("the article's queries answer");
     QUERIES.iter().for_each(|(query, at_least)| answers(&weft, query, *at_least));
+    Guide::read("antrea").queries().for_each(|query| answers(&weft, query, 1));
 
     println!("a pod deleted goes stale, and no longer is a target");
     cluster.delete("/api/v1/namespaces/kube-system/pods/antrea-agent-bbbbb");

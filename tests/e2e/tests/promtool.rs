@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -79,8 +80,23 @@ fn a_server_is_asked() {
     );
     passed(folder.path(), &["debug", "metrics", &url]);
     assert!(fs::metadata(folder.path().join("debug.tar.gz")).unwrap().len() > 1000);
-    let none = promtool(folder.path(), &["debug", "pprof", &url]);
-    assert!(none.code == 1 && none.err.contains("servers that are not written in Go have no profiles"), "{none:?}");
+}
+
+/// Takes the half minute for which promtool profiles the CPU.
+#[test]
+fn profiles_of_a_server_are_archived() {
+    let weft = Weft::start("scrape_configs: []\n", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let told = passed(folder.path(), &["debug", "all", &format!("http://{}", weft.address)]);
+    assert!(told.contains("left out: the server has no trace.pb\n"), "{told}");
+    let archive = fs::File::open(folder.path().join("debug.tar.gz")).unwrap();
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(archive).read_to_end(&mut bytes).unwrap();
+    for file in ["cpu.pb", "block.pb", "goroutine.pb", "heap.pb", "mutex.pb", "threadcreate.pb", "metrics.txt"] {
+        // The names stand in the headers of the archive, behind which other bytes are zero.
+        let name = format!("{file}\0");
+        assert!(bytes.chunks(512).any(|block| block.starts_with(name.as_bytes())), "{file}");
+    }
 }
 
 #[test]

@@ -53,6 +53,11 @@ fn what_ran_when_a_process_died_is_told_by_the_next_one() {
     assert!(ended(&weft, "clean"));
     let asked = ask(&weft.address);
     id_of_running(&weft);
+    eventually("the query is noted", || {
+        let noted = std::fs::read(weft.folder().join("data/queries.active")).map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&noted);
+        if text.contains("[9000s:1s]") { Ok(()) } else { Err(text.trim_matches('\0').to_owned()) }
+    });
     let weft = weft.restart("KILL", &[]);
     assert!(asked.join().unwrap().is_err());
     let log = weft.process.output();

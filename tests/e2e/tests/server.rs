@@ -91,9 +91,9 @@ fn a_broken_file_at_the_start_is_told() {
 
 #[test]
 fn sections_that_are_not_served_are_told_once() {
-    let weft = Weft::start("tracing: {endpoint: 'localhost:1'}\nremote_write: [{url: 'http://localhost:1/x'}]\n", &[]);
+    let weft = Weft::start("tracing: {endpoint: 'localhost:1'}\nremote_read: [{url: 'http://localhost:1/x'}]\n", &[]);
     let log = weft.process.output();
-    for section in ["tracing", "remote_write"] {
+    for section in ["tracing", "remote_read"] {
         let lines = log.lines().filter(|line| line.contains("level=WARN") && line.contains(section)).count();
         assert_eq!(lines, 1, "{section}:\n{log}");
     }

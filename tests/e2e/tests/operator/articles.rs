@@ -1,10 +1,15 @@
 //! The articles as they stand: their objects, programs that answer as theirs did, their queries, and their mistakes.
 
-use kit::{Answer, Exporter, Weft, add_addresses, eventually};
+use std::collections::BTreeSet;
+use std::fs;
+
+use e2e::browser;
+use e2e::guides::Guide;
+use kit::{Answer, Exporter, Weft, add_addresses, eventually, skipped};
 use serde_json::{Value, json};
 
 use crate::etcd::Etcd;
-use crate::objects::{articles, parse};
+use crate::objects::{GUIDES, articles, parse};
 use crate::world::World;
 use crate::{explain, start_weft};
 
@@ -60,11 +65,15 @@ pub fn as_they_stand() {
     let answer = |page: &'static str| move |_: &str| Answer::Metrics(page.to_owned());
     let _exporters = pages.map(|(address, page)| Exporter::start_at(address, answer(page)));
 
+    let mut said = BTreeSet::new();
+    println!("by prometheus.yml");
+    by_configuration(&world);
+
     println!("without a Prometheus object, and without Prometheus-Operator");
     let weft = start_weft(&world, "default", &[]);
     wait_for(&weft, 4);
     says(
-        &weft,
+        (&weft, &mut said),
         "ServiceMonitor default/etcd-servicemonitor is selected; 3 targets, 0 up, 3 down: https://10.225.28.171:2381/metrics: \
          cannot read ca_file /etc/prometheus/secrets/etcd-client-certs/ca.crt: No such file or directory (os error 2).",
     );
@@ -85,7 +94,7 @@ pub fn as_they_stand() {
     );
     assert_eq!(of("serviceMonitor/monitoring/kubenurse/0")["labels"]["job"], "kubenurse");
     says(
-        &weft,
+        (&weft, &mut said),
         "ServiceMonitor default/etcd-servicemonitor is selected; 3 targets, 0 up, 3 down: https://10.225.28.171:2381/metrics: \
          Get \"https://10.225.28.171:2381/metrics\": dial tcp 10.225.28.171:2381: connect: connection refused.",
     );
@@ -108,43 +117,69 @@ pub fn as_they_stand() {
         ["https://10.225.28.171:2381/metrics ".to_owned(), refused("10.225.28.220"), refused("10.225.28.227")]
     );
     says(
-        &weft,
+        (&weft, &mut said),
         "ServiceMonitor default/etcd-servicemonitor is selected; 3 targets, 1 up, 2 down: https://10.225.28.220:2381/metrics: \
          Get \"https://10.225.28.220:2381/metrics\": dial tcp 10.225.28.220:2381: connect: connection refused.",
     );
 
     queries_answer(&weft);
-    mistakes_are_named(&world, weft);
+    mistakes_are_named(&world, weft, &mut said);
+    for quote in GUIDES.iter().flat_map(|name| Guide::read(name).quotes()) {
+        assert!(said.contains(&quote), "a guide quotes what was not said: {quote}");
+    }
+}
+
+/// The jobs that the guides have for who does not want monitors.
+fn by_configuration(world: &World) {
+    let guides = GUIDES.map(Guide::read);
+    let configurations: Vec<&str> = guides.iter().flat_map(Guide::configurations).collect();
+    assert_eq!(configurations.len(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let global = "global: {scrape_interval: 2s, scrape_timeout: 2s}\n";
+    fs::write(folder.path().join("prometheus.yml"), format!("{global}{}", configurations[0])).unwrap();
+    let weft = Weft::start_with(folder, &[], &world.plane.as_a_pod("default", None));
+    answers(&weft, "felix_active_local_endpoints{job=\"felix\",pod=\"calico-node-7xk2p\"}", |n| n == 1);
 }
 
 fn queries_answer(weft: &Weft) {
     println!("the articles' queries answer");
-    for (query, n) in QUERIES {
-        eventually(query, || {
-            let result = weft.http.query(query)?;
-            if result.as_array().is_some_and(|found| found.len() == n) { Ok(()) } else { Err(result.to_string()) }
-        });
+    QUERIES.iter().for_each(|(query, n)| answers(weft, query, |found| found == *n));
+    for guide in GUIDES.map(Guide::read) {
+        guide.queries().for_each(|query| answers(weft, query, |found| found > 0));
     }
 }
 
-fn mistakes_are_named(world: &World, weft: Weft) {
+fn answers(weft: &Weft, query: &str, so: impl Fn(usize) -> bool) {
+    eventually(query, || {
+        let result = weft.http.query(query)?;
+        if result.as_array().is_some_and(|found| so(found.len())) { Ok(()) } else { Err(result.to_string()) }
+    });
+}
+
+fn mistakes_are_named(world: &World, weft: Weft, said: &mut BTreeSet<String>) {
     println!("the articles' mistakes");
     for (object, told) in mistakes() {
         world.apply(&[object]);
-        says(&weft, told);
+        says((&weft, said), told);
+    }
+    println!("the articles in the browser");
+    match browser::missing() {
+        None => browser::run("e2e:cluster", &[("WEFT_URL", &format!("http://{}", weft.address))]),
+        Some(why) => skipped(why),
     }
     drop(weft);
     let weft = start_weft(world, "default", &["--operator.prometheus=default/prometheus"]);
     wait_for(&weft, 2);
     says(
-        &weft,
+        (&weft, said),
         "ServiceMonitor default/etcd-servicemonitor is not selected: its labels do not match spec.serviceMonitorSelector: \
          team=node-exporter is required, it has team=etcd-expoter.",
     );
 }
 
 /// Waits until the first line of what is said of a monitor is this sentence, which names the monitor.
-fn says(weft: &Weft, told: &str) {
+fn says((weft, said): (&Weft, &mut BTreeSet<String>), told: &str) {
+    said.insert(told.to_owned());
     let name = told.split_whitespace().nth(1).unwrap();
     eventually(told, || {
         let text = explain(weft, name);

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use e2e::guides::Guide;
 use kit::Pki;
 use serde_json::{Map, Value, json};
 
-/// What the articles apply.
-const ARTICLES: &str = include_str!("articles.yaml");
+/// The guides that follow articles about Prometheus-Operator.
+pub const GUIDES: [&str; 4] = ["felix", "kubenurse", "node-exporter", "etcd"];
+/// What is in the cluster before they are followed.
+const BEFORE: &str = include_str!("articles.yaml");
 
 /// The objects of a file.
 pub fn parse(yaml: &str) -> Vec<Value> {
@@ -17,7 +20,8 @@ pub fn parse(yaml: &str) -> Vec<Value> {
 /// The objects of the articles, with Endpoints and EndpointSlices; etcd's client certificate is of this authority.
 pub fn articles(pki: &Pki) -> Vec<Value> {
     let (certificate, key) = pki.client("healthcheck-client");
-    let mut objects = parse(ARTICLES);
+    let mut objects = parse(BEFORE);
+    objects.extend(GUIDES.iter().flat_map(|name| parse(&Guide::read(name).manifests())));
     for object in &mut objects {
         if object["kind"] == "Secret" {
             object["stringData"] = json!({"ca.crt": pki.ca(), "client.crt": certificate, "client.key": key});

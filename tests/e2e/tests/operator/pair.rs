@@ -54,8 +54,8 @@ impl Pair {
     pub fn settle(&self, n: (usize, usize), objects: &[Value]) {
         let Self { name, told, .. } = self;
         eventually(&format!("the same targets for {name}, {told}"), || {
-            let theirs = Targets::of(&self.prometheus.http)?.discoverable(objects);
-            let ours = Targets::of(&self.weft.http)?.discoverable(objects);
+            let theirs = Targets::of(&self.prometheus.http)?;
+            let ours = Targets::of(&self.weft.http)?;
             let found = differences(&ours, &theirs, objects);
             if !found.is_empty() {
                 return Err(format!("{} scrape pools differ:\n{}", found.len(), found.join("\n")));

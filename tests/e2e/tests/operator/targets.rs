@@ -33,18 +33,6 @@ impl Targets {
         Ok(Self { active, dropped })
     }
 
-    /// Leaves out the targets of jobs that discover by what Weft does not have.
-    #[must_use]
-    pub fn discoverable(mut self, objects: &[Value]) -> Self {
-        // FIXME: Weft has no `http_sd_configs` yet; their jobs are compared all the same.
-        let lacks = |object: &&Value| object["spec"].get("httpSDConfigs").is_some();
-        let name = |object: &Value| name_of(object).replace("ScrapeConfig/", "scrapeConfig/");
-        let lacking: BTreeSet<String> = objects.iter().filter(lacks).map(name).collect();
-        self.active.retain(|target| target["scrapePool"].as_str().is_some_and(|pool| !lacking.contains(pool)));
-        self.dropped.retain(|pool, _| !lacking.contains(pool));
-        self
-    }
-
     /// How many are active and how many are dropped.
     pub fn len(&self) -> (usize, usize) {
         (self.active.len(), usize::try_from(self.dropped.values().sum::<u64>()).unwrap())

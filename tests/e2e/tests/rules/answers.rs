@@ -104,7 +104,22 @@ fn masked_text(body: &str) -> String {
         masked.push_str(before);
         rest = &after[after.find([',', '}']).unwrap_or(0)..];
     }
-    masked + rest
+    without_backfill(masked + rest)
+}
+
+/// Without what Weft says of evaluations that it makes up for, of which there are some when an interval was missed.
+fn without_backfill(mut body: String) -> String {
+    const FIELD: &str = ",\"backfill\":";
+    while let Some(at) = body.find(FIELD) {
+        let mut depth = 0;
+        let end = body[at + FIELD.len()..].find(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            depth == 0
+        });
+        let end = end.map_or(body.len(), |end| at + FIELD.len() + end + 1);
+        body.replace_range(at..end, "");
+    }
+    body
 }
 
 /// Of these fields only the type counts.
@@ -112,6 +127,8 @@ fn mask(value: &mut Value, fields: &[&str]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| mask(item, fields)),
         Value::Object(object) => {
+            // As in `without_backfill`.
+            object.remove("backfill");
             for (name, value) in object.iter_mut() {
                 match value {
                     Value::String(text) if fields.contains(&name.as_str()) => "text".clone_into(text),

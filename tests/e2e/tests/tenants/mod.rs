@@ -107,12 +107,17 @@ fn sees_its_own(user: &Http, own: &str, other: &str) {
     assert_eq!(namespaces(&alerts["alerts"], |one| &one["labels"]), [own]);
     let rules = user.api("rules").unwrap();
     assert_eq!(namespaces(&rules["groups"][0]["rules"], |one| &one["labels"]), [own]);
+    let targets = user.api("targets").unwrap();
+    assert_eq!(namespaces(&targets["activeTargets"], |one| &one["labels"]), [own]);
+    assert_eq!(targets["droppedTargetCounts"], json!({"pods": 0}));
+    assert_eq!(namespaces(&user.api("targets/metadata?metric=free_bytes").unwrap(), |one| &one["target"]), [own]);
+    assert_eq!(user.api("metadata?metric=free_bytes").unwrap()["free_bytes"][0]["type"], "gauge");
     let (status, page) = user.get("/federate?match[]=free_bytes").unwrap();
     assert!(status == 200 && page.contains(&format!("namespace={own:?}")), "{status} {page}");
     assert!(!page.contains(&format!("namespace={other:?}")), "{page}");
     let named = user.post("/api/v1/query", &[("query", "free_bytes"), ("namespace", other)]).unwrap();
     assert!(named.0 == 403 && named.1.contains("forbidden"), "{named:?}");
-    for path in ["/api/v1/targets", "/api/v1/status/config", "/api/v1/metadata", "/metrics", "/", "/-/reload"] {
+    for path in ["/api/v1/scrape_pools", "/api/v1/status/config", "/debug/pprof/heap", "/metrics", "/", "/-/reload"] {
         let (status, said) = user.get(path).unwrap();
         assert!(status == 403 && said.contains("system:serviceaccount:"), "{path}: {status} {said}");
     }
@@ -122,7 +127,7 @@ pub(crate) fn tenants() {
     add_addresses(&["10.244.0.2"]);
     let mut plane = ControlPlane::start(&ControlPlane::programs().unwrap(), "0.0.0.0", "10.244.0.2");
     set_up(&plane);
-    let exporter = Exporter::start(|_| Answer::Metrics("free_bytes 1\n".to_owned()));
+    let exporter = Exporter::start(|_| Answer::Metrics("# TYPE free_bytes gauge\nfree_bytes 1\n".to_owned()));
     let weft = start(&plane, &exporter);
     let as_one_with = |token: &str| Http::bearer(format!("http://{}", weft.address), token);
     let account = |namespace: &str, name: &str| as_one_with(&plane.token(namespace, name));
