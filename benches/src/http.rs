@@ -60,12 +60,25 @@ impl Http {
         self.request("POST", path, "Content-Length: 0\r\n")
     }
 
-    fn request(&self, method: &str, path: &str, lines: &str) -> Result<Answer> {
-        let begin = Instant::now();
+    /// A connection that stays open.
+    ///
+    /// # Errors
+    /// When the server does not listen.
+    pub fn connect(&self) -> Result<Connection> {
+        Ok(Connection { stream: self.open()?.0, bytes: Vec::with_capacity(64 << 10) })
+    }
+
+    fn open(&self) -> Result<(TcpStream, SocketAddr)> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
+        Ok((stream, address))
+    }
+
+    fn request(&self, method: &str, path: &str, lines: &str) -> Result<Answer> {
+        let begin = Instant::now();
+        let (mut stream, address) = self.open()?;
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
         let mut bytes = Vec::with_capacity(64 << 10);
@@ -114,6 +127,47 @@ impl Http {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(part)
         });
         Ok(mine.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).reduce(|a, b| a + b))
+    }
+}
+
+/// A connection for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Connection {
+    /// A GET; returns the status and the length of the body with its framing.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
+    pub fn get(&mut self, path: &str) -> Result<(u16, usize)> {
+        self.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        self.bytes.clear();
+        let end = loop {
+            self.more()?;
+            if let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8_lossy(&self.bytes[..end]).to_lowercase();
+        let status =
+            head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an answer without a status")?;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        // No JSON has a line break like that of the last chunk.
+        while length.map_or(!self.bytes.ends_with(b"\r\n0\r\n\r\n"), |length| self.bytes.len() < end + length) {
+            self.more()?;
+        }
+        Ok((status, self.bytes.len() - end))
+    }
+
+    fn more(&mut self) -> Result<()> {
+        let had = self.bytes.len();
+        self.bytes.resize(had + (64 << 10), 0);
+        let read = self.stream.read(&mut self.bytes[had..])?;
+        self.bytes.truncate(had + read);
+        if read == 0 { bail!("an answer cut short") } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - **What**: the program `fleet` serves targets with believable metrics; the program `bench` starts each server on
 //!   them, measures it from outside and prints the comparison. `cargo xtask bench` builds and starts both. The program
-//!   `discovery` compares Kubernetes discovery, `rules` the evaluation of recording rules.
+//!   `discovery` compares Kubernetes discovery, `rules` the evaluation of recording rules, `federate` federation, `requests` requests a second.
 //! - **Path**: `options` → for each of `servers`, the `phases` → `report`.
 //! - **Invariants**: every number comes from `/proc`, from the server's own counters or from a clock held outside it;
 //!   a number that could not be had is shown as missing. All traffic stays on 127.0.0.0/8. What was started ends with

@@ -33,15 +33,24 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: &Path, args: &[String], log: &Path, talks: bool) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(log)?;
-        // setpriv turns into the program, under the same process id.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).args(args).stderr(file.try_clone()?);
+        let mut command = command(program, args, log)?;
         if talks {
             command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        } else {
-            command.stdin(Stdio::null()).stdout(file);
         }
+        Self::spawn(command, program)
+    }
+
+    /// Starts a program in a folder; its messages go to the end of `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_at(folder: &Path, program: &Path, args: &[String], log: &Path) -> Result<Self> {
+        let mut command = command(program, args, log)?;
+        command.current_dir(folder);
+        Self::spawn(command, program)
+    }
+
+    fn spawn(mut command: Command, program: &Path) -> Result<Self> {
         let name = program.display().to_string();
         let child = command.spawn().with_context(|| format!("cannot start setpriv (util-linux) for {name}"))?;
         Ok(Self { child, name })
@@ -124,6 +133,15 @@ impl Process {
         let path = format!("/proc/{}/{file}", self.child.id());
         fs::read_to_string(&path).with_context(|| format!("cannot read {path} ({})", self.name))
     }
+}
+
+fn command(program: &Path, args: &[String], log: &Path) -> Result<Command> {
+    let file = File::options().create(true).append(true).open(log)?;
+    // setpriv turns into the program, under the same process id.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).args(args).stderr(file.try_clone()?);
+    command.stdin(Stdio::null()).stdout(file);
+    Ok(command)
 }
 
 impl Drop for Process {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use model::Timestamp;
 use serde_json::{Value, json};
 
-use crate::servers::{Kind, Server};
+use crate::servers::{Binaries, Kind, Server};
 
 /// One number.
 #[derive(Clone, Debug)]
@@ -42,11 +42,11 @@ pub struct Sheet {
 /// When a binary does not run, or `measure` fails.
 pub fn side_by_side(
     what: &str,
-    (weft, prometheus): (&Path, Option<&PathBuf>),
+    Binaries { weft, prometheus }: &Binaries,
     mut measure: impl FnMut(&Path, &mut Sheet) -> Result<()>,
 ) -> Result<Vec<Sheet>> {
     let mut sheets = Vec::new();
-    let binaries = [(Kind::Weft, Some(weft)), (Kind::Prometheus, prometheus.map(PathBuf::as_path))];
+    let binaries = [(Kind::Weft, Some(weft)), (Kind::Prometheus, prometheus.as_ref())];
     for (kind, binary) in binaries.into_iter().filter_map(|(kind, binary)| Some((kind, binary?))) {
         let mut sheet = Sheet::new(Server::find(kind, binary)?);
         writeln!(std::io::stdout(), "== {} {}", kind.name(), sheet.server.version)?;

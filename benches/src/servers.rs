@@ -1,11 +1,14 @@
 //! The servers: how each is started, and where it says what it did.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::http::Http;
+use crate::process::Process;
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,17 @@ pub struct Server {
     pub binary: PathBuf,
     /// What it says its version is.
     pub version: String,
+}
+
+/// The servers that a program compares.
+#[derive(Args, Clone, Debug)]
+pub struct Binaries {
+    /// Weft's binary.
+    #[arg(long, default_value = "target/release/weft")]
+    pub weft: PathBuf,
+    /// Prometheus' binary; without it Weft is measured alone.
+    #[arg(long)]
+    pub prometheus: Option<PathBuf>,
 }
 
 /// What a start of a server depends on.
@@ -107,6 +121,23 @@ impl Kind {
 }
 
 impl Server {
+    /// Starts it with a configuration of its own and empty rules, `rules.yml`, in `folder`, which is made; its data and its log go
+    /// there, too. `home` is its working directory. Returns it and the port where it answers.
+    ///
+    /// # Errors
+    /// When the files cannot be written, or it cannot be started.
+    pub fn start(&self, (folder, home): (&Path, &Path), configuration: &str, flags: &[&str]) -> Result<(Process, u16)> {
+        std::fs::create_dir_all(folder)?;
+        let config = folder.join("prometheus.yml");
+        std::fs::write(&config, configuration)?;
+        std::fs::write(folder.join("rules.yml"), "groups: []\n")?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut args = self.kind.args(Start { config: &config, data: &folder.join("data"), port, block_duration: "" });
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let binary = std::path::absolute(&self.binary)?;
+        Ok((Process::start_at(home, &binary, &args, &folder.join("server.log"))?, port))
+    }
+
     /// A binary that tells its version.
     ///
     /// # Errors

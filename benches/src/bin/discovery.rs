@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ChildStdin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use benches::http::Http;
 use benches::kube_api::{Api, ClusterOptions, KEPT_ONE_IN, serve};
 use benches::process::Process;
 use benches::report::{Sheet, side_by_side, table};
-use benches::servers::{Server, Start};
+use benches::servers::{Binaries, Server, Start};
 use clap::Parser;
 use tokio::sync::oneshot;
 
@@ -45,12 +45,9 @@ struct Flags {
     /// Pods whose delay is measured, while others change.
     #[arg(long, default_value_t = 10)]
     delays: usize,
-    /// Weft's binary.
-    #[arg(long, default_value = "target/release/weft")]
-    weft: PathBuf,
-    /// Prometheus' binary; without it Weft is measured alone.
-    #[arg(long)]
-    prometheus: Option<PathBuf>,
+    /// The servers.
+    #[command(flatten)]
+    binaries: Binaries,
     /// Only the API server, until standard input ends.
     #[arg(long, hide = true)]
     serve: bool,
@@ -61,7 +58,7 @@ fn main() -> Result<()> {
     if flags.serve {
         return serve_api(&flags);
     }
-    let sheets = side_by_side("discovery", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
+    let sheets = side_by_side("discovery", &flags.binaries, |folder, sheet| {
         let measured = measure(&flags, folder, sheet);
         if measured.is_err() {
             writeln!(std::io::stdout(), "{}", last_words(&folder.join("server.log")))?;

@@ -2,17 +2,15 @@
 //! formats that a Prometheus asks for. What scraping costs meanwhile is taken off.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use benches::clock::wait;
 use benches::http::Http;
-use benches::process::Process;
 use benches::report::{Sheet, side_by_side, table};
 use benches::rules::{RuleOptions, Targets};
-use benches::servers::Start;
+use benches::servers::Binaries;
 use clap::Parser;
 
 /// How often it is looked whether all targets were scraped, and for how long.
@@ -40,12 +38,9 @@ struct Flags {
     /// Requests in each format.
     #[arg(long, default_value_t = 20)]
     requests: u32,
-    /// Weft's binary.
-    #[arg(long, default_value = "target/release/weft")]
-    weft: PathBuf,
-    /// Prometheus' binary; without it Weft is measured alone.
-    #[arg(long)]
-    prometheus: Option<PathBuf>,
+    /// The servers.
+    #[command(flatten)]
+    binaries: Binaries,
 }
 
 fn main() -> Result<()> {
@@ -53,9 +48,8 @@ fn main() -> Result<()> {
     let Flags { targets, series, interval, .. } = flags;
     let options = RuleOptions { rules: 0, targets, series, interval, query: String::new() };
     let served = Targets::serve(&options)?;
-    let sheets = side_by_side("federate", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
-        measure(&flags, (&served, &options), folder, sheet)
-    })?;
+    let sheets =
+        side_by_side("federate", &flags.binaries, |folder, sheet| measure(&flags, (&served, &options), folder, sheet))?;
     writeln!(std::io::stdout(), "\n{} series, {} requests in each format", targets * series, flags.requests)?;
     write!(std::io::stdout(), "{}", table(&sheets))?;
     Ok(())
@@ -63,14 +57,7 @@ fn main() -> Result<()> {
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of series and bytes")]
 fn measure(flags: &Flags, (served, options): (&Targets, &RuleOptions), folder: &Path, sheet: &mut Sheet) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let config = folder.join("prometheus.yml");
-    std::fs::write(&config, served.configuration(options))?;
-    std::fs::write(folder.join("rules.yml"), "groups: []\n")?;
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let start = Start { config: &config, data: &folder.join("data"), port, block_duration: "" };
-    let args = sheet.server.kind.args(start);
-    let mut process = Process::start(&sheet.server.binary, &args, &folder.join("server.log"), false)?;
+    let (mut process, port) = sheet.server.start((folder, folder), &served.configuration(options), &[])?;
     let http = Http::new(port);
     let wanted = flags.targets * flags.series;
     let path = "/federate?match[]=%7B__name__%3D~%22metric_.*%22%7D";

@@ -4,8 +4,7 @@
 //! is its own; half of the time it runs without rules, and what that costs is taken off.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -14,7 +13,7 @@ use benches::http::Http;
 use benches::process::Process;
 use benches::report::{Sheet, side_by_side, table};
 use benches::rules::{RuleOptions, Targets};
-use benches::servers::Start;
+use benches::servers::Binaries;
 use clap::Parser;
 
 /// A server that takes longer to evaluate all groups is given up.
@@ -31,20 +30,15 @@ struct Flags {
     /// Intervals in which CPU is measured, with rules and without.
     #[arg(long, default_value_t = 4)]
     intervals: u32,
-    /// Weft's binary.
-    #[arg(long, default_value = "target/release/weft")]
-    weft: PathBuf,
-    /// Prometheus' binary; without it Weft is measured alone.
-    #[arg(long)]
-    prometheus: Option<PathBuf>,
+    /// The servers.
+    #[command(flatten)]
+    binaries: Binaries,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let targets = Targets::serve(&flags.rules)?;
-    let sheets = side_by_side("rules", (&flags.weft, flags.prometheus.as_ref()), |folder, sheet| {
-        measure(&flags, &targets, folder, sheet)
-    })?;
+    let sheets = side_by_side("rules", &flags.binaries, |folder, sheet| measure(&flags, &targets, folder, sheet))?;
     let RuleOptions { rules, targets, series, interval, .. } = flags.rules;
     writeln!(std::io::stdout(), "\n{rules} rules, {} series, {interval} s", targets * series)?;
     write!(std::io::stdout(), "{}", table(&sheets))?;
@@ -53,14 +47,8 @@ fn main() -> Result<()> {
 
 #[expect(clippy::cast_precision_loss, reason = "a number of rules")]
 fn measure(flags: &Flags, targets: &Targets, folder: &Path, sheet: &mut Sheet) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let (config, rules) = (folder.join("prometheus.yml"), folder.join("rules.yml"));
-    std::fs::write(&config, targets.configuration(&flags.rules))?;
-    std::fs::write(&rules, "groups: []\n")?;
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let start = Start { config: &config, data: &folder.join("data"), port, block_duration: "" };
-    let args = [sheet.server.kind.args(start), vec!["--web.enable-lifecycle".to_owned()]].concat();
-    let mut process = Process::start(&sheet.server.binary, &args, &folder.join("server.log"), false)?;
+    let configuration = targets.configuration(&flags.rules);
+    let (mut process, port) = sheet.server.start((folder, folder), &configuration, &["--web.enable-lifecycle"])?;
     let http = Http::new(port);
     let interval = Duration::from_secs(flags.rules.interval);
     // Two scrapes of every target: a rate has a value.
@@ -70,7 +58,7 @@ fn measure(flags: &Flags, targets: &Targets, folder: &Path, sheet: &mut Sheet) -
     sheet.put("CPU of scraping, an interval", "s", without / f64::from(flags.intervals));
     sheet.put("memory before the rules", "MB", process.memory()?.resident / 1e6);
 
-    std::fs::write(&rules, flags.rules.file())?;
+    std::fs::write(folder.join("rules.yml"), flags.rules.file())?;
     let (began, before) = (Instant::now(), process.cpu()?);
     let answer = http.post("/-/reload")?;
     if answer.status != 200 {

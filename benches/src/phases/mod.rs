@@ -6,7 +6,7 @@ mod ingest;
 mod kill;
 mod memory;
 mod query;
-mod stage;
+pub mod stage;
 
 use std::io::Write as _;
 use std::path::Path;

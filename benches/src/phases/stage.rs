@@ -28,10 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A fleet and a server on it; both end when it is dropped.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub struct Stage {
     pub(super) server: Server,
-    pub(super) process: Process,
-    pub(super) http: Http,
+    /// The server's.
+    pub process: Process,
+    /// Where it answers.
+    pub http: Http,
     pub(super) interval: u64,
     pub(super) data: PathBuf,
     pub(super) targets: usize,
@@ -57,7 +59,10 @@ pub(super) struct Counts {
 
 impl Stage {
     /// Starts both in a new folder, and waits until every target has been scraped.
-    pub(super) fn start(
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(
         server: &Server,
         fleet: &FleetOptions,
         options: &BenchOptions,
@@ -155,7 +160,10 @@ impl Stage {
     }
 
     /// The name of a pod that was scraped at a time.
-    pub(super) fn some_pod(&self, at: Timestamp) -> Result<String> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn some_pod(&self, at: Timestamp) -> Result<String> {
         let found = self.http.json(&instant(&format!("{UPTIME}{{app=\"checkout\"}}"), at))?;
         let pod = found["data"]["result"][0]["metric"]["pod"].as_str();
         Ok(pod.context("no pod of the app checkout is scraped")?.to_owned())
