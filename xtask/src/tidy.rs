@@ -19,7 +19,8 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("storage", "storage", &["model", "kit"]),
     ("query", "query", &["model", "kit"]),
     ("rules", "rules", &["model", "config", "http-client", "query", "kit"]),
-    ("remote", "remote", &["model", "config", "http-client", "kit"]),
+    ("blocks", "blocks", &["model", "kit"]),
+    ("remote", "remote", &["model", "config", "http-client", "blocks", "kit"]),
     (
         "tool",
         "tool",
@@ -33,6 +34,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "storage",
             "query",
             "rules",
+            "blocks",
             "remote",
             "kit",
         ],
@@ -51,6 +53,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "storage",
             "query",
             "rules",
+            "blocks",
             "remote",
             "tool",
             "kit",
@@ -76,12 +79,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["http-client"]),
     ("axum", &["server"]),
     ("prost", &["remote"]),
-    ("snap", &["remote"]),
+    ("snap", &["blocks", "remote"]),
     ("prometheus-parse", &["scraper", "benches"]),
 ];
 
 /// Crates that do without an async runtime.
-const SYNCHRONOUS: &[&str] = &["model", "config", "storage", "query"];
+const SYNCHRONOUS: &[&str] = &["model", "config", "blocks", "storage", "query"];
 
 /// TLS is rustls with AWS-LC, in the whole tree (decision 0024).
 const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "serde_yaml", "serde_yml"];

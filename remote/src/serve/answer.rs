@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use blocks::chunk::{self, SAMPLES, encoded};
 use model::querier::chunks::chunks;
 use model::{Batch, Histogram, Labels, ResetHint, Timestamp};
 use prost::Message;
 use prost::encoding::encode_varint;
 
-use super::chunk::{SAMPLES, encoded};
 use crate::proto::read::{Chunk, ChunkedReadResponse, ChunkedSeries};
 use crate::proto::write::{Label, Sample, TimeSeries};
 use crate::wire::push_field;
@@ -82,10 +82,11 @@ pub fn frames(
     let labels = labels(&column.metric, external);
     let of_labels: usize = labels.iter().map(Message::encoded_len).sum();
     let bytes_max = bytes_max.saturating_sub(of_labels);
-    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    let (mut waiting, mut made, mut bytes) = (Vec::new(), Vec::new(), 0);
     for chunk in chunks(batch, SAMPLES) {
         let known = waiting.len();
-        encoded(chunk, &mut waiting);
+        encoded(chunk, &mut made);
+        waiting.extend(made.drain(..).map(of_chunk));
         bytes += waiting[known..].iter().map(Message::encoded_len).sum::<usize>();
         if bytes >= bytes_max && !each(frame(&labels, std::mem::take(&mut waiting), query)) {
             return;
@@ -95,6 +96,10 @@ pub fn frames(
     if !waiting.is_empty() {
         each(frame(&labels, waiting, query));
     }
+}
+
+fn of_chunk(chunk::Chunk { start, end, encoding, data }: chunk::Chunk) -> Chunk {
+    Chunk { min_time_ms: start.0, max_time_ms: end.0, kind: i32::from(encoding), data }
 }
 
 /// Its length, a checksum, and the message.

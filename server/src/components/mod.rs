@@ -2,6 +2,7 @@
 
 mod discovery;
 mod http;
+mod import;
 mod logging;
 mod objects;
 mod query;
@@ -28,13 +29,14 @@ pub(crate) use rules::build_rules;
 /// the database closes last.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store cannot be read, or a metric be registered.
 pub(crate) fn all(app: &Arc<App>, level: LogLevel, server: HttpServer) -> Result<Vec<Arc<dyn Component>>> {
     Ok(vec![
         // First: it reads the clock before anything is scraped or dropped.
         Arc::new(storage::Storage::new(Arc::clone(app))?),
         Arc::new(logging::Logging::new(Arc::clone(app), level)),
         query(app),
+        Arc::new(import::Import::new(Arc::clone(app))?),
         // Before anything stores samples, and after all that does at the end.
         Arc::new(remote_write::RemoteWrite(Arc::clone(app))),
         scraping(app),

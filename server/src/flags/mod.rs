@@ -103,6 +103,9 @@ flags! {
         web_tenancy: Tenancy = ("web.tenancy", "none");
         /// Folder of the stored data.
         storage_tsdb_path: String = ("storage.tsdb.path", "data/");
+        /// Data directory of a Prometheus whose samples are imported while the server runs; `none` for nothing. Default: the folder of
+        /// the stored data, if Prometheus has written into it.
+        storage_import_from: String = ("storage.import-from", "");
         /// How long samples are kept; default 15d unless a size is set.
         storage_tsdb_retention_time: Option<Duration> = ("storage.tsdb.retention.time", "");
         /// Most bytes on disk, oldest go first: B, KB, MB, GB, TB (powers of 1024).

@@ -85,7 +85,7 @@ fn run(flags: &Flags<'_>, form: Form, streams: &mut Streams<'_>) -> Result<Outco
 }
 
 /// The first and the last millisecond of which there is anything.
-fn stored(db: &Db) -> Result<Option<(Timestamp, Timestamp)>, Stop> {
+pub(super) fn stored(db: &Db) -> Result<Option<(Timestamp, Timestamp)>, Stop> {
     let partitions = db.partitions().map_err(|error| told(&error))?;
     let start = partitions.iter().map(|one| one.start).min();
     let end = partitions.iter().map(|one| one.end.saturating_sub(1)).max();

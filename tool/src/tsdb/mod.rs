@@ -1,4 +1,4 @@
-//! `promtool tsdb …`: what a data directory of Weft holds, and samples imported into one.
+//! `promtool tsdb …`: what a data directory of Weft holds, samples imported into one, and blocks of Prometheus made from one.
 //!
 //! What upstream calls a block is here a partition: a stretch of time that is kept and dropped as a whole. Directories are read as
 //! a copy that shares their files (`storage::ReadCopy`), so that nothing is written to them.
@@ -7,8 +7,10 @@ pub(crate) mod analyze;
 mod blocks;
 mod distribution;
 pub(crate) mod dump;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod take_over;
 
 use std::path::Path;
 

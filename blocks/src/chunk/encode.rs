@@ -11,17 +11,11 @@ use model::histogram::{Buckets, Span};
 use model::querier::chunks::{ChunkSamples, SampleChunk};
 use model::{Histogram, ResetHint, Timestamp};
 
-use super::bits::{Bits, Xor, fits};
-use crate::proto::read::Chunk;
-
-/// As upstream cuts them (`tsdb.DefaultSamplesPerChunk`).
-pub(super) const SAMPLES: usize = 120;
-
-const XOR: i32 = 1;
-const FLOAT_HISTOGRAM: i32 = 3;
+use super::parts::{Chunk, FLOAT_HISTOGRAM, XOR};
+use crate::bits::{Bits, Xor, fits};
 
 /// Encodes samples; histograms become several chunks where their buckets differ or a counter falls.
-pub(super) fn encoded(chunk: SampleChunk<'_>, chunks: &mut Vec<Chunk>) {
+pub fn encoded(chunk: SampleChunk<'_>, chunks: &mut Vec<Chunk>) {
     match chunk.samples {
         ChunkSamples::Floats(values) => chunks.push(made(chunk.timestamps, XOR, floats(chunk.timestamps, values))),
         ChunkSamples::Histograms(histograms) => {
@@ -35,9 +29,9 @@ pub(super) fn encoded(chunk: SampleChunk<'_>, chunks: &mut Vec<Chunk>) {
     }
 }
 
-fn made(times: &[Timestamp], kind: i32, data: Vec<u8>) -> Chunk {
-    let end = |ts: Option<&Timestamp>| ts.map_or(0, |ts| ts.0);
-    Chunk { min_time_ms: end(times.first()), max_time_ms: end(times.last()), kind, data }
+fn made(times: &[Timestamp], encoding: u8, data: Vec<u8>) -> Chunk {
+    let end = |ts: Option<&Timestamp>| ts.copied().unwrap_or(Timestamp::EPOCH);
+    Chunk { start: end(times.first()), end: end(times.last()), encoding, data }
 }
 
 /// The number of samples, which are 120 at most.
@@ -197,7 +191,7 @@ mod tests {
         let times: Vec<Timestamp> = (0..histograms.len() as i64).map(Timestamp).collect();
         let mut chunks = Vec::new();
         encoded(SampleChunk { timestamps: &times, samples: ChunkSamples::Histograms(histograms) }, &mut chunks);
-        chunks.iter().map(|chunk| (chunk.min_time_ms, chunk.max_time_ms)).collect()
+        chunks.iter().map(|chunk| (chunk.start.0, chunk.end.0)).collect()
     }
 
     #[test]

@@ -1,31 +1,35 @@
 //! A stream of bits, as chunks of Prometheus' TSDB are written (upstream: `tsdb/chunkenc/bstream.go`, `varbit.go`, and `xorWrite`).
 
+mod reader;
+
+pub(crate) use reader::{BitReader, XorReader};
+
 /// Leading zeros that no value has: there is no window of bits yet.
 const NO_WINDOW: u32 = 255;
 
 /// Bits, the first ones in the highest places of their byte.
 #[derive(Debug, Default)]
-pub(super) struct Bits {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Bits {
+    pub(crate) bytes: Vec<u8>,
     /// Bits of the last byte that are not written yet.
     free: u32,
 }
 
 /// A float and the window of bits in which it last changed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Xor {
+pub(crate) struct Xor {
     bits: u64,
     leading: u32,
     trailing: u32,
 }
 
 impl Bits {
-    pub(super) fn new(head: &[u8]) -> Self {
+    pub(crate) fn new(head: &[u8]) -> Self {
         Self { bytes: head.to_vec(), free: 0 }
     }
 
     /// The lowest `n` bits of a number, 64 at most.
-    pub(super) fn write(&mut self, number: u64, n: u32) {
+    pub(crate) fn write(&mut self, number: u64, n: u32) {
         let mut left = n;
         while left > 0 {
             if self.free == 0 {
@@ -42,12 +46,12 @@ impl Bits {
         }
     }
 
-    pub(super) fn float(&mut self, value: f64) {
+    pub(crate) fn float(&mut self, value: f64) {
         self.write(value.to_bits(), 64);
     }
 
     /// Seven bits a byte, the least significant first.
-    pub(super) fn uvarint(&mut self, mut number: u64) {
+    pub(crate) fn uvarint(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.write(number & 0x7f | 0x80, 8);
             number >>= 7;
@@ -56,18 +60,18 @@ impl Bits {
     }
 
     /// The same of a number that may be negative.
-    pub(super) fn varint(&mut self, number: i64) {
+    pub(crate) fn varint(&mut self, number: i64) {
         self.uvarint((number << 1 ^ number >> 63).cast_unsigned());
     }
 
     /// A number in as many bits as it needs, in steps.
-    pub(super) fn varbit_uint(&mut self, number: u64) {
+    pub(crate) fn varbit_uint(&mut self, number: u64) {
         let fits = |bits: u32| number.leading_zeros() >= 64 - bits;
         self.varbit(number, number == 0, fits);
     }
 
     /// The same of a number that may be negative.
-    pub(super) fn varbit_int(&mut self, number: i64) {
+    pub(crate) fn varbit_int(&mut self, number: i64) {
         self.varbit(number.cast_unsigned(), number == 0, |bits| fits(number, bits));
     }
 
@@ -87,7 +91,7 @@ impl Bits {
     }
 
     /// What changed in a float since it was written last.
-    pub(super) fn xor(&mut self, last: &mut Xor, value: f64) {
+    pub(crate) fn xor(&mut self, last: &mut Xor, value: f64) {
         let delta = last.bits ^ value.to_bits();
         last.bits = value.to_bits();
         if delta == 0 {
@@ -111,13 +115,13 @@ impl Bits {
 }
 
 impl Xor {
-    pub(super) fn new(value: f64) -> Self {
+    pub(crate) fn new(value: f64) -> Self {
         Self { bits: value.to_bits(), leading: NO_WINDOW, trailing: 0 }
     }
 }
 
 /// Can a number be told from others in so many bits? From `-2^(n-1) + 1` to `2^(n-1)`.
-pub(super) fn fits(number: i64, bits: u32) -> bool {
+pub(crate) fn fits(number: i64, bits: u32) -> bool {
     let half = 1i64 << (bits - 1);
     (1 - half..=half).contains(&number)
 }

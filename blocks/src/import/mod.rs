@@ -1,0 +1,183 @@
+//! A data directory, into any store.
+//!
+//! Blocks are read oldest first, each source by source, so that what the store keeps together comes together (`plan`); then the logs
+//! (`head`). How far it is stands in a file (`notes`), so that an import which ended early goes on where it was. Importing something
+//! twice is harmless: what is stored stays, and counts as stored.
+
+mod head;
+mod notes;
+mod plan;
+mod report;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use model::{Labels, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
+
+use crate::block::Block;
+use crate::chunk::Samples;
+use crate::{DataDirectory, Error};
+use notes::Notes;
+use plan::{Plan, SAMPLES_AT_ONCE};
+pub use report::{Progress, Report};
+
+/// The name that the file of notes has in a data directory.
+pub const NOTES: &str = "imported.json";
+
+/// Reads a data directory into a store.
+pub struct Import<'i> {
+    store: &'i dyn SeriesAppender,
+    notes: Notes,
+    report: Report,
+    /// Told after each batch; may end the import.
+    watch: &'i mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    progress: Progress,
+}
+
+impl std::fmt::Debug for Import<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Import").field("report", &self.report).field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+/// Why the import does not go on.
+enum Stop {
+    /// Whoever watches wants no more.
+    Asked,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<'i> Import<'i> {
+    /// Imports all of `directory` into `store`, from where `notes`, a file that need not exist, says that an earlier import ended.
+    /// `watch` is told after each batch how far it is, and may end it.
+    ///
+    /// # Errors
+    /// When the store does not take samples, or `notes` cannot be written. What of the directory cannot be read is in the report.
+    pub fn run(
+        directory: &DataDirectory,
+        store: &'i dyn SeriesAppender,
+        notes: &Path,
+        watch: &'i mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Report, Error> {
+        let progress =
+            Progress { samples_total: directory.blocks().map(crate::Meta::samples).sum(), ..Progress::default() };
+        let mut import = Self { store, notes: Notes::read(notes)?, report: Report::default(), watch, progress };
+        directory.refused.iter().for_each(|why| import.report.fault(why.clone()));
+        match import.all(directory) {
+            Ok(()) => import.report.is_complete = true,
+            Err(Stop::Asked) => {}
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+        Ok(import.report)
+    }
+
+    fn all(&mut self, directory: &DataDirectory) -> Result<(), Stop> {
+        for (path, meta) in &directory.blocks {
+            self.progress.part.clone_from(&meta.ulid);
+            if self.notes.is_complete(&meta.ulid) {
+                self.progress.samples += meta.samples();
+                self.report.blocks_before += 1;
+                continue;
+            }
+            match Block::open(path, meta.clone()) {
+                Ok(block) => self.block(block)?,
+                // The others can be read all the same.
+                Err(error) => self.report.fault(model::with_causes(&error)),
+            }
+        }
+        for log in &directory.logs {
+            self.progress.part = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.head(log)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, mut block: Block) -> Result<(), Stop> {
+        let report = &mut self.report;
+        let plan = match Plan::new(&block, &mut |error| report.fault(model::with_causes(&error))) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.report.fault(model::with_causes(&error));
+                return Ok(());
+            }
+        };
+        let (ulid, before) = (block.meta.ulid.clone(), self.progress.samples);
+        for (i, batch) in plan.batches.iter().enumerate() {
+            if i < self.notes.batches(&ulid) {
+                continue;
+            }
+            let mut gathered = Vec::new();
+            for at in &plan.series[batch.series.clone()] {
+                let report = &mut self.report;
+                match block.read(at.at, batch.times, &mut |error| report.fault(model::with_causes(&error))) {
+                    Ok((labels, samples)) => gathered.push((labels, samples)),
+                    Err(error) => self.report.fault(model::with_causes(&error)),
+                }
+            }
+            let done = (i + 1) as u64 * block.meta.samples() / plan.batches.len() as u64;
+            self.progress.samples = before + done;
+            self.store(&gathered)?;
+            self.notes.note(&ulid, i + 1)?;
+            self.watched()?;
+        }
+        self.progress.samples = before + block.meta.samples();
+        self.report.blocks += 1;
+        self.notes.complete(&ulid)?;
+        Ok(())
+    }
+
+    fn head(&mut self, log: &Path) -> Result<(), Stop> {
+        // Read from the beginning each time: it is short, and grows while Prometheus runs.
+        let mut head = head::Head::default();
+        head.learn(log)?;
+        let (mut stopped, mut faults) = (Ok(()), Vec::new());
+        let take = &mut |gathered: &[(Labels, Samples)]| {
+            stopped = self.store(gathered).and_then(|()| self.watched());
+            if stopped.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        head.samples(log, SAMPLES_AT_ONCE, take, &mut |error| faults.push(model::with_causes(&error)))?;
+        faults.into_iter().for_each(|why| self.report.fault(why));
+        stopped?;
+        self.report.has_head = true;
+        Ok(())
+    }
+
+    fn store(&mut self, gathered: &[(Labels, Samples)]) -> Result<(), Stop> {
+        let series: Vec<SeriesSamples<'_>> =
+            gathered.iter().filter_map(|(labels, samples)| borrowed(labels, samples)).collect();
+        self.report.invalid += gathered.iter().map(|(_, samples)| samples.invalid).sum::<u64>();
+        if series.is_empty() {
+            return Ok(());
+        }
+        let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any, memo: None };
+        let committed = self.store.append_series(&batch)?;
+        self.report.samples += batch.samples() as u64;
+        self.report.add(committed);
+        Ok(())
+    }
+
+    fn watched(&mut self) -> Result<(), Stop> {
+        match (self.watch)(&self.progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stop::Asked),
+        }
+    }
+}
+
+fn borrowed<'s>(labels: &'s Labels, samples: &'s Samples) -> Option<SeriesSamples<'s>> {
+    let Samples { timestamps, values, histograms, .. } = samples;
+    (!timestamps.is_empty()).then_some(SeriesSamples {
+        labels,
+        timestamps,
+        values,
+        histograms,
+        starts: &[],
+        exemplars: &[],
+    })
+}
