@@ -47,8 +47,8 @@ export function browserTests() {
     assert.deepEqual(found, []);
   });
 
-  /** A fresh page at a path of a server. */
-  async function open(path, { server = SERVER, viewport = DESKTOP, theme = "light", ...options } = {}) {
+  /** A fresh page at a path of a server. `prepare` gets the context before anything is asked for. */
+  async function open(path, { server = SERVER, viewport = DESKTOP, theme = "light", prepare, ...options } = {}) {
     const context = await browser.newContext({
       viewport,
       colorScheme: theme,
@@ -59,6 +59,7 @@ export function browserTests() {
     });
     contexts.push(context);
     context.setDefaultTimeout(60_000);
+    await prepare?.(context);
     const page = await context.newPage();
     const origin = new URL(server).origin;
     page.on("pageerror", (error) => faults.push(`script: ${error}`));

@@ -1,7 +1,7 @@
 /** What holds for every view: everyone can use it, hostile texts stay texts, it works below a prefix and on a phone. */
 
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 
@@ -82,28 +82,4 @@ test("all files together are small, and the first paint waits for few", async ()
   // What the browser got was compressed.
   for (const [name, size] of encoded) assert.equal(size, sizes[files.indexOf(`${name}.gz`)], name);
   console.log(`# assets: ${total} bytes compressed; first contentful paint of /query after ${Math.round(paint)} ms`);
-});
-
-test("pictures of the main views, where they are asked for", async () => {
-  const into = process.env.WEFT_PICTURES;
-  if (!into) return;
-  mkdirSync(into, { recursive: true });
-  const shots = [
-    ["query-graph", "light"],
-    ["query-graph", "dark"],
-    ["query-explain", "light"],
-    ["query-empty", "light"],
-    ["targets", "light"],
-    ["targets", "dark"],
-    ["metrics", "light"],
-  ];
-  for (const [name, theme] of shots) {
-    const page = await openView(
-      open,
-      VIEWS.find((view) => view.name === name),
-      { theme },
-    );
-    await page.screenshot({ path: `${into}/${name}-${theme}.png` });
-    await page.close();
-  }
 });
