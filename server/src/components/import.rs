@@ -88,9 +88,10 @@ impl Component for Import {
         Box::pin(async move {
             // It ends with the batch that it is at.
             let work = self.work.lock().take();
-            Ok(if let Some(work) = work {
-                work.await?
-            })
+            if let Some(work) = work {
+                work.await?;
+            }
+            Ok(())
         })
     }
 }

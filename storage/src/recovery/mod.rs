@@ -124,7 +124,7 @@ impl Db {
         let directory = open::lock_directory(&options)?;
         if let Some(found) = prometheus_data::of_prometheus(&options.path) {
             let path = options.path.display();
-            tracing::warn!(%path, found, "the data directory holds a Prometheus database; its history is not read, and its files stay as they are");
+            tracing::info!(%path, found, "the data directory holds a Prometheus database, too; its files stay as they are");
         }
         let opening = Opening::start(&options, &metrics, None)?;
         metrics.register(registry).map_err(|e| start(Box::new(e)))?;

@@ -127,7 +127,7 @@ fn data_of_prometheus_is_told_and_left_alone() {
     fs::write(&segment, "Prometheus wrote this").unwrap();
     let weft = Weft::start_with(folder, &[], &[]);
     let log = weft.process.output();
-    assert!(log.contains("its history is not read") && log.contains("write-ahead log"), "{log}");
+    assert!(log.contains("its files stay as they are") && log.contains("write-ahead log"), "{log}");
     assert_eq!(fs::read_to_string(weft.folder().join("data/wal/00000000")).unwrap(), "Prometheus wrote this");
 }
 

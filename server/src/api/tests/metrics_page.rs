@@ -37,7 +37,6 @@ these never fires; a panel stays empty.
 | `prometheus_wal_watcher_current_segment` | remote write reads the store, not a log; `/api/v1/status/remote_write` says how far it is |
 | `prometheus_tsdb_head_chunks`, `prometheus_tsdb_wal_segment_current` | there is no head and no log of Prometheus' kind; `weft_rocksdb_bytes` has what the store holds in memory |
 | `prometheus_tsdb_compactions_failed_total`, `prometheus_tsdb_reloads_failures_total` | there are no blocks; `weft_storage_seal_failures_total` counts failures of what takes their place |
-| `prometheus_sd_refresh_failures_total` | no discovery that is served asks by turns; `prometheus_sd_kubernetes_failures_total` and `prometheus_sd_file_read_errors_total` are there |
 | `prometheus_target_metadata_cache_entries`, `prometheus_target_metadata_cache_bytes` | metadata is no cache of a target |
 | `go_*` | Weft is not written in Go; `process_*` is there |
 ";
