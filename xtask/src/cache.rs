@@ -103,6 +103,52 @@ pub(crate) fn alertmanager() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with the `kustomize` that builds the manifests in tests: taken from the cache, else built there (about a minute).
+pub(crate) fn kustomize() -> Result<PathBuf> {
+    const MODULE: &str = "sigs.k8s.io/kustomize/kustomize/v5";
+    let module = root().join("tests/deploy/kustomize");
+    let version = required(&module, MODULE)?;
+    let folder = folder()?.join(format!("kustomize-{version}-{}", std::env::consts::ARCH));
+    if !folder.join("kustomize").exists() {
+        let work = scratch(&folder)?;
+        let binary = work.join("kustomize");
+        build_tool(&module, MODULE, &["-ldflags", "-s -w"], &binary)?;
+        keep(&work, &folder, &[(binary, "kustomize")])?;
+    }
+    Ok(folder)
+}
+
+/// A folder with the `helm` that renders the chart in tests: taken from the cache, else built there (some minutes).
+pub(crate) fn helm() -> Result<PathBuf> {
+    const MODULE: &str = "helm.sh/helm/v4";
+    let module = root().join("tests/helm");
+    let version = required(&module, MODULE)?;
+    let folder = folder()?.join(format!("helm-{version}-{}", std::env::consts::ARCH));
+    if !folder.join("helm").exists() {
+        let work = scratch(&folder)?;
+        let flags = format!("-s -w -X {MODULE}/internal/version.version={version}");
+        build_tool(&module, &format!("{MODULE}/cmd/helm"), &["-ldflags", &flags], &work.join("helm"))?;
+        keep(&work, &folder, &[(work.join("helm"), "helm")])?;
+    }
+    Ok(folder)
+}
+
+/// A folder with the `mdbook` that makes a site of the documentation: taken from the cache, else built there (some minutes).
+pub(crate) fn mdbook() -> Result<PathBuf> {
+    const VERSION: &str = "0.5.4";
+    let folder = folder()?.join(format!("mdbook-{VERSION}-{}", std::env::consts::ARCH));
+    if !folder.join("mdbook").exists() {
+        let work = scratch(&folder)?;
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // Of its features those that serve and watch are not needed.
+        cargo.current_dir(&work).args(["install", "mdbook", "--locked", "--version", VERSION, "--no-default-features"]);
+        cargo.args(["--features", "search", "--root"]).arg(&work).env("CARGO_TARGET_DIR", work.join("target"));
+        step("build mdbook (once a machine, some minutes)", &mut cargo)?;
+        keep(&work, &folder, &[(work.join("bin/mdbook"), "mdbook")])?;
+    }
+    Ok(folder)
+}
+
 /// The version of a dependency that the go.mod in a folder requires: `v1.36.3`.
 fn required(module: &Path, dependency: &str) -> Result<String> {
     let path = module.join("go.mod");
@@ -158,10 +204,20 @@ pub(crate) fn promqltest() -> Result<PathBuf> {
 
 /// A folder with the `prometheus` that Weft is measured against: taken from the cache, else built there (some minutes).
 pub(crate) fn prometheus() -> Result<PathBuf> {
+    of_prometheus("prometheus")
+}
+
+/// A folder with its `promtool`, by which data goes over to Weft and back: built after `prometheus`, it takes a minute.
+pub(crate) fn promtool() -> Result<PathBuf> {
+    of_prometheus("promtool")
+}
+
+/// A folder with one of the commands of that version.
+fn of_prometheus(command: &str) -> Result<PathBuf> {
     let module = root().join("benches/peers");
     let version = prometheus_version()?;
-    let folder = folder()?.join(format!("prometheus-{version}-{}", std::env::consts::ARCH));
-    if !folder.join("prometheus").exists() {
+    let folder = folder()?.join(format!("{command}-{version}-{}", std::env::consts::ARCH));
+    if !folder.join(command).exists() {
         let work = scratch(&folder)?;
         // The module v0.316.0 is the release 3.16.0.
         let mut numbers = version.trim_start_matches("v0.").splitn(2, '.');
@@ -169,8 +225,8 @@ pub(crate) fn prometheus() -> Result<PathBuf> {
         let release = format!("{}.{}.{patch}", &joined[..1], joined[1..].trim_start_matches('0'));
         let flags = format!("-s -w -X github.com/prometheus/common/version.Version={release}");
         let options = ["-tags", "netgo", "-ldflags", &flags];
-        build_tool(&module, &format!("{PROMETHEUS}/cmd/prometheus"), &options, &work.join("prometheus"))?;
-        keep(&work, &folder, &[(work.join("prometheus"), "prometheus")])?;
+        build_tool(&module, &format!("{PROMETHEUS}/cmd/{command}"), &options, &work.join(command))?;
+        keep(&work, &folder, &[(work.join(command), command)])?;
     }
     Ok(folder)
 }

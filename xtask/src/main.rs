@@ -4,15 +4,17 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
+//! - **Files**: `bench` the comparison with peers · `book` the documentation's site · `image` container images · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
 //!   house rules that no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
 
 mod bench;
+mod book;
 mod cache;
 mod circles;
 mod fuzz;
+mod image;
 mod pages;
 mod setup;
 mod tidy;
@@ -29,7 +31,9 @@ cargo xtask run [FLAG…]   build a release binary and start Weft with its embed
 cargo xtask test          every check and test
 cargo xtask bench [FLAG…] measure Weft beside Prometheus and VictoriaMetrics (20 minutes; --smoke, --full, --help)
 cargo xtask setup         only what those two install and build once a machine
+cargo xtask image [FLAG…] write container images as OCI archives, one minimal and one with a shell (--help)
 cargo xtask ui            build the web page, which the server has inside; run and test do so by themselves
+cargo xtask book          build the documentation as a site, and check its links
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
 cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         "setup" => setup().map(drop),
         "env" => env(),
         "ui" => ui::build(),
+        "book" => book::build(),
+        "image" => image::run(&rest),
         "tidy" => tidy::check(&root()),
         "conformance" => conformance(),
         "fuzz" => fuzz::run(&rest),
@@ -106,6 +112,7 @@ fn run(flags: &[String]) -> Result<()> {
 fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
     setup::packages(setup::BUILD)?;
     setup::packages(setup::TEST)?;
+    setup::packages(setup::IMAGE)?;
     setup::go()?;
     let rocksdb = cache::rocksdb()?;
     let paths = vec![
@@ -113,8 +120,11 @@ fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
         ("WEFT_PROMETHEUS_OPERATOR", cache::operator()?.join("operator")),
         ("WEFT_PROMQLTEST", cache::promqltest()?),
         ("WEFT_PROMETHEUS", cache::prometheus()?.join("prometheus")),
+        ("WEFT_PROMTOOL", cache::promtool()?.join("promtool")),
         ("WEFT_ALERTMANAGER", cache::alertmanager()?.join("alertmanager")),
         ("WEFT_PYTHON_CLIENT", cache::python_client()?),
+        ("WEFT_KUSTOMIZE", cache::kustomize()?.join("kustomize")),
+        ("WEFT_HELM", cache::helm()?.join("helm")),
         ("WEFT_CONFORMANCE", conformance_data()),
     ];
     Ok((rocksdb, paths))
@@ -141,6 +151,7 @@ fn test() -> Result<()> {
     let (rocksdb, paths) = setup()?;
     ui::check()?;
     ui::build()?;
+    book::build()?;
     step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The binary that end-to-end tests start, built together with the tests: alone it would want another set of features of every dependency.

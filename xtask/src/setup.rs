@@ -8,16 +8,22 @@ use crate::step;
 
 /// What building needs: RocksDB's C++ and its bindings.
 pub(crate) const BUILD: &[&str] = &["clang", "libclang-dev", "make"];
-/// What the tests run Weft against: real exporters, a real Prometheus, a browser, a client in Python, and network namespaces.
+/// What container images take from Debian: a static shell, and the certificates of public authorities.
+pub(crate) const IMAGE: &[&str] = &["busybox-static", "ca-certificates"];
+/// What the tests run Weft against: real exporters, a real Prometheus, a browser, a client in Python, network namespaces, and a
+/// second tool that reads images.
 pub(crate) const TEST: &[&str] = &[
     "chromium",
+    "fonts-dejavu-core",
     "prometheus",
     "prometheus-node-exporter",
     "prometheus-pushgateway",
     "python3",
     "python3-pip",
     "iproute2",
+    "umoci",
     "util-linux",
+    "victoria-metrics",
 ];
 
 /// Installs what is missing, or says what is.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{circles, pages};
+use crate::{book, circles, pages};
 
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
@@ -59,7 +59,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "kit",
         ],
     ),
-    ("benches", "benches", &["model", "storage", "query", "rules"]),
+    ("benches", "benches", &["model", "blocks", "storage", "query", "rules"]),
     ("kit", "tests/kit", &["model"]),
     ("e2e", "tests/e2e", &["kit"]),
     ("xtask", "xtask", &[]),
@@ -131,6 +131,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     }
     named_paths(root, &mut faults)?;
     pages::check(root, &mut faults)?;
+    book::check(root, &mut faults)?;
     if !faults.is_empty() {
         bail!("tidy:\n  {}", faults.join("\n  "));
     }

@@ -1,4 +1,4 @@
-//! Changes while Weft runs, with the rights of the manifest in `deploy/operator`: definitions that come late, Secrets that are
+//! Changes while Weft runs, with the rights of the manifest in `deploy/kustomize/operator`: definitions that come late, Secrets that are
 //! rotated, deleted and forbidden, a monitor that becomes invalid, and an API server that is killed.
 
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,11 @@ use crate::objects::{controllers, parse};
 use crate::world::{KINDS, World};
 use crate::{explain, start_weft_as};
 
-const MANIFEST: &str = include_str!("../../../../deploy/operator/weft.yaml");
+const MANIFEST: &str = concat!(
+    include_str!("../../../../deploy/kustomize/base/account.yaml"),
+    "---\n",
+    include_str!("../../../../deploy/kustomize/operator/rbac.yaml")
+);
 /// A target that anyone may scrape, one that asks for a password, and the monitors of both.
 const OBJECTS: &str = include_str!("changes.yaml");
 /// Monitors that each are valid for Prometheus-Operator and not for Prometheus.

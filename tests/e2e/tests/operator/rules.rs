@@ -10,7 +10,11 @@ use crate::objects::{controllers, parse};
 use crate::world::World;
 use crate::{explain, start_weft_as};
 
-const MANIFEST: &str = include_str!("../../../../deploy/operator/weft.yaml");
+const MANIFEST: &str = concat!(
+    include_str!("../../../../deploy/kustomize/base/account.yaml"),
+    "---\n",
+    include_str!("../../../../deploy/kustomize/operator/rbac.yaml")
+);
 const OBJECTS: &str = include_str!("rules.yaml");
 const FLAGS: [&str; 2] = ["--operator", "--operator.prometheus=monitoring/main"];
 /// The groups of the objects that are selected and valid, by their names.

@@ -8,7 +8,11 @@ use crate::objects::parse;
 use crate::world::World;
 use crate::{explain, start_weft_as};
 
-const MANIFEST: &str = include_str!("../../../../deploy/operator/weft.yaml");
+const MANIFEST: &str = concat!(
+    include_str!("../../../../deploy/kustomize/base/account.yaml"),
+    "---\n",
+    include_str!("../../../../deploy/kustomize/operator/rbac.yaml")
+);
 /// Namespaces, Secrets, the right to read one of them, monitors that name them, and a Prometheus object that selects by `team`.
 const OBJECTS: &str = include_str!("statuses.yaml");
 const FLAG: &str = "--operator.prometheus=monitoring/main";
