@@ -44,7 +44,11 @@ fn value(series: usize, n: i64) -> f64 {
 }
 
 fn open(path: &Path) -> Db {
-    Db::open(Options { retention_ms: 0, memory_bytes: 128 << 20, ..Options::new(path) }, &Registry::new()).unwrap()
+    let options = Options { retention_ms: 0, memory_bytes: 128 << 20, ..Options::new(path) };
+    let db = Db::open(options, &Registry::new()).unwrap();
+    // As a server does: what is imported is long past.
+    db.set_now(Timestamp(START_MS + 90 * 86_400_000)).unwrap();
+    db
 }
 
 fn filled(path: &Path, series: usize, samples: i64) -> Db {

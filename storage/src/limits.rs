@@ -82,6 +82,8 @@ pub(crate) const SERIES_SEGMENTS_READ: usize = 256;
 /// already.
 pub(crate) const PAGED_AT_ONCE: u64 = 8;
 pub(crate) const PAGED_PER_ADDED: u64 = 4;
+/// Late samples at so many times go to pages in any case: of each row that is late all its series are read.
+pub(crate) const PAGED_TIMES: usize = 16;
 /// A time of added samples is one of the source where one of so many series has it.
 pub(crate) const COMMON_TIME_SERIES: usize = 4;
 /// Ids removed while the index's gate is held once.

@@ -69,7 +69,7 @@ mod tests {
             &["export", "--from=1600003600", "--to=1600003600", "--match=a", some.to_str().unwrap(), "DATA"],
         );
         assert!(ran.out.ends_with(": 1 samples of 1 series\n"), "{}", ran.out);
-        let ran = on(&folder, &["export", "--match={}", some.to_str().unwrap(), "DATA"]);
+        let ran = on(&folder, &["export", "--match=a{", some.to_str().unwrap(), "DATA"]);
         assert_eq!(ran.code, 1, "{}", ran.err);
     }
 }

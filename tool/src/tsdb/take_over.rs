@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use ::blocks::{DataDirectory, Import, Progress, Report};
+use model::Timestamp;
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -32,6 +33,8 @@ pub(crate) fn import(args: &[&str], streams: &mut Streams<'_>) -> Result<Outcome
         };
         Stop::Failed(format!("{}{hint}", model::with_causes(&error)))
     })?;
+    // What is past goes where it is kept for good at once.
+    db.set_now(Timestamp::now()).map_err(|error| told(&error))?;
     let (is_quiet, mut shown) = (flags.is_on("quiet"), None);
     let mut watch = |progress: &Progress| {
         let percent = percent(progress);

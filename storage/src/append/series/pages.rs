@@ -105,8 +105,11 @@ pub(super) fn write<'g>(
         let target = existing.target(db, ts, closed_until, &until);
         let ranges = until(target.partition.end(db.store.bucket_ms));
         let added: u64 = ranges.iter().map(|range| range.len() as u64).sum();
-        // A few late samples are no reason to write much anew: as rows they wait for the next flush.
-        let enough = added >= limits::PAGED_AT_ONCE && added * limits::PAGED_PER_ADDED >= target.samples;
+        // A few late samples are no reason to write much anew: as rows they wait for the next flush. But each row looks at what
+        // its series have, which is more work than writing that once where there are many.
+        let times = ranges.iter().map(Range::len).max().unwrap_or_default();
+        let is_much = added * limits::PAGED_PER_ADDED >= target.samples || times >= limits::PAGED_TIMES;
+        let enough = added >= limits::PAGED_AT_ONCE && is_much;
         let written = if enough { write_partition(db, (group, named), target.partition, &ranges)? } else { None };
         match written {
             Some(one) => committed += one,
