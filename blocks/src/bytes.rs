@@ -1,5 +1,7 @@
 //! Integers and texts of files, one after the other (upstream: `tsdb/encoding/encoding.go`).
 
+use model::protobuf::unzigzag;
+
 use crate::error::Broken;
 
 const SHORT: Broken = "it ends too early";
@@ -59,7 +61,7 @@ impl<'b> Bytes<'b> {
 
     /// The same of a number that may be negative.
     pub(crate) fn varint(&mut self) -> Result<i64, Broken> {
-        self.uvarint().map(|number| (number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+        self.uvarint().map(unzigzag)
     }
 
     /// How many items follow, of which each takes a byte at least: more than there are bytes makes no sense.

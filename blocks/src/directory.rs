@@ -20,12 +20,6 @@ pub struct DataDirectory {
     pub(crate) logs: Vec<PathBuf>,
 }
 
-/// Has Prometheus written into a directory?
-#[must_use]
-pub fn is_data_directory(path: &Path) -> bool {
-    DataDirectory::open(path).is_ok()
-}
-
 impl DataDirectory {
     /// Looks what there is.
     ///
@@ -95,7 +89,7 @@ mod tests {
     fn blocks_are_found_in_the_order_of_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        assert!(matches!(DataDirectory::open(path), Err(Error::NoData { .. })) && !is_data_directory(path));
+        assert!(matches!(DataDirectory::open(path), Err(Error::NoData { .. })));
         let [new, old, parent] =
             ["01ARZ3NDEKTSV4RRFFQ69G5FAA", "01ARZ3NDEKTSV4RRFFQ69G5FAB", "01ARZ3NDEKTSV4RRFFQ69G5FAC"];
         block(path, new, 100, "");

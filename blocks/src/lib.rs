@@ -25,7 +25,7 @@ mod segments;
 mod tombstones;
 mod wal;
 
-pub use directory::{DataDirectory, is_data_directory};
+pub use directory::DataDirectory;
 pub use error::Error;
 pub use export::{Exported, export};
 pub use import::{Import, NOTES, Progress, Report};

@@ -17,10 +17,18 @@ const BYTES_BEHIND: u64 = 2048;
 /// Longer chunks than this are no chunks.
 const CHUNK_BYTES_MAX: usize = 1 << 26;
 
+/// One of the files, which are closed and do not grow.
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
 /// The files, in the order of their numbers.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    files: Vec<(PathBuf, File)>,
+    files: Vec<Segment>,
     /// What was read last.
     buffer: Vec<u8>,
 }
@@ -45,7 +53,8 @@ impl Segments {
             if version != VERSION {
                 return Err(Error::Version { path, version, known: VERSION });
             }
-            Ok((path, file))
+            let bytes = file.metadata().map_err(Error::read(&path))?.len();
+            Ok(Segment { path, file, bytes })
         };
         let files = paths.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { files, buffer: Vec::new() })
@@ -60,12 +69,12 @@ impl Segments {
     ) -> Result<(), Error> {
         for run in chunks.chunk_by(|a, b| a.segment == b.segment && a.offset < b.offset) {
             let Self { files, buffer } = self;
-            let Some((path, file)) = files.get(run[0].segment as usize) else {
+            let Some(segment) = files.get(run[0].segment as usize) else {
                 damaged(Error::damaged(Path::new("chunks"), format!("segment {} is missing", run[0].segment + 1)));
                 continue;
             };
             let (first, last) = (u64::from(run[0].offset), u64::from(run[run.len() - 1].offset));
-            fill(file, first, (last - first + BYTES_BEHIND) as usize, buffer).map_err(Error::read(path))?;
+            segment.fill(first, (last - first + BYTES_BEHIND) as usize, buffer)?;
             for chunk in run {
                 let from = (chunk.offset - run[0].offset) as usize;
                 let decoded = match bytes_of(&buffer[from.min(buffer.len())..]) {
@@ -73,7 +82,7 @@ impl Segments {
                     // The last one, longer than most.
                     Ok(None) => {
                         let mut own = Vec::new();
-                        fill(file, u64::from(chunk.offset), CHUNK_BYTES_MAX, &mut own).map_err(Error::read(path))?;
+                        segment.fill(u64::from(chunk.offset), CHUNK_BYTES_MAX, &mut own)?;
                         match bytes_of(&own) {
                             Ok(Some(chunk)) => decode(chunk, samples),
                             Ok(None) => Err("it ends beyond its file"),
@@ -83,7 +92,7 @@ impl Segments {
                     Err(why) => Err(why),
                 };
                 if let Err(why) = decoded {
-                    damaged(Error::damaged(path, format!("the chunk at {}: {why}", chunk.offset)));
+                    damaged(Error::damaged(&segment.path, format!("the chunk at {}: {why}", chunk.offset)));
                 }
             }
         }
@@ -91,11 +100,13 @@ impl Segments {
     }
 }
 
-/// Reads so many bytes, or as many as there are.
-fn fill(file: &File, at: u64, bytes: usize, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-    let all = file.metadata()?.len().saturating_sub(at);
-    buffer.resize(bytes.min(usize::try_from(all).unwrap_or(usize::MAX)), 0);
-    file.read_exact_at(buffer, at)
+impl Segment {
+    /// Reads so many bytes, or as many as there are.
+    fn fill(&self, at: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        let left = self.bytes.saturating_sub(at);
+        buffer.resize(bytes.min(usize::try_from(left).unwrap_or(usize::MAX)), 0);
+        self.file.read_exact_at(buffer, at).map_err(Error::read(&self.path))
+    }
 }
 
 /// The encoding and the data of a chunk, with their checksum, that begins with its length; `None` if there is more of it.

@@ -1,5 +1,7 @@
 //! Bits read (upstream: `bstreamReader` of `tsdb/chunkenc/bstream.go`, `varbit.go`, and `xorRead`).
 
+use model::protobuf::unzigzag;
+
 use crate::error::Broken;
 
 const SHORT: Broken = "it ends too early";
@@ -99,7 +101,7 @@ impl<'b> BitReader<'b> {
     }
 
     pub(crate) fn varint(&mut self) -> Result<i64, Broken> {
-        self.uvarint().map(|number| (number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+        self.uvarint().map(unzigzag)
     }
 
     /// A number that takes as many bits as it needs, in steps.

@@ -11,7 +11,7 @@ use crate::chunk::Samples;
 use crate::tombstones::Tombstones;
 use crate::wal::{self, Found};
 
-/// What is known of the series of a log.
+/// What is known of the series of all logs: late samples stand in a log of their own, whose series are those of the other one.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     labels: HashMap<u64, Labels, foldhash::fast::RandomState>,
@@ -24,9 +24,6 @@ type Take<'t> = dyn FnMut(&[(Labels, Samples)]) -> ControlFlow<()> + 't;
 impl Head {
     /// Reads which series there are, and what was deleted.
     pub(super) fn learn(&mut self, log: &Path) -> Result<(), Error> {
-        // Late samples stand in a log of their own, whose series are those of the other one.
-        let series = log.with_file_name("wal");
-        let log = if series.is_dir() { &series } else { log };
         let mut learn = |found: Found| match found {
             Found::Series(series, labels) => _ = self.labels.insert(series, labels),
             Found::Deleted(series, times) => self.deleted.add(series, times),

@@ -10,13 +10,14 @@ mod plan;
 mod report;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::{Labels, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
 
 use crate::block::Block;
 use crate::chunk::Samples;
-use crate::{DataDirectory, Error};
+use crate::{DataDirectory, Error, wal};
+use head::Head;
 use notes::Notes;
 use plan::{Plan, SAMPLES_AT_ONCE};
 pub use report::{Progress, Report};
@@ -91,11 +92,16 @@ impl<'i> Import<'i> {
                 Err(error) => self.report.fault(model::with_causes(&error)),
             }
         }
-        for log in &directory.logs {
-            self.progress.part = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.head(log)?;
+        let names: Vec<Option<String>> = directory.logs.iter().map(|log| self.name_of(log)).collect();
+        if names.iter().flatten().any(|name| !self.notes.is_complete(name)) {
+            self.head(&directory.logs, &names)?;
         }
         Ok(())
+    }
+
+    /// The name that a log has in the notes: another one once something was written to it.
+    fn name_of(&mut self, log: &Path) -> Option<String> {
+        wal::name(log).map_err(|error| self.report.fault(model::with_causes(&error))).ok()
     }
 
     fn block(&mut self, mut block: Block) -> Result<(), Stop> {
@@ -132,20 +138,41 @@ impl<'i> Import<'i> {
         Ok(())
     }
 
-    fn head(&mut self, log: &Path) -> Result<(), Stop> {
-        // Read from the beginning each time: it is short, and grows while Prometheus runs.
-        let mut head = head::Head::default();
-        head.learn(log)?;
+    fn head(&mut self, logs: &[PathBuf], names: &[Option<String>]) -> Result<(), Stop> {
+        let (mut head, mut is_known) = (Head::default(), true);
+        for log in logs {
+            if let Err(error) = head.learn(log) {
+                is_known = false;
+                self.report.fault(model::with_causes(&error));
+            }
+        }
+        for (log, name) in logs.iter().zip(names) {
+            self.progress.part = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_read = self.samples(&head, log)?;
+            // What is damaged stays so; what could not be read now may be later.
+            if let Some(name) = name
+                && is_known
+                && is_read
+            {
+                self.notes.complete(name)?;
+            }
+        }
+        self.report.has_head = true;
+        Ok(())
+    }
+
+    /// Imports one log; whether all of it could be read, damaged or not.
+    fn samples(&mut self, head: &Head, log: &Path) -> Result<bool, Stop> {
         let (mut stopped, mut faults) = (Ok(()), Vec::new());
         let take = &mut |gathered: &[(Labels, Samples)]| {
             stopped = self.store(gathered).and_then(|()| self.watched());
             if stopped.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        head.samples(log, SAMPLES_AT_ONCE, take, &mut |error| faults.push(model::with_causes(&error)))?;
-        faults.into_iter().for_each(|why| self.report.fault(why));
-        stopped?;
-        self.report.has_head = true;
-        Ok(())
+        let read = head.samples(log, SAMPLES_AT_ONCE, take, &mut |error| faults.push(error));
+        let is_read = read.is_ok();
+        faults.extend(read.err());
+        faults.iter().for_each(|error| self.report.fault(model::with_causes(error)));
+        stopped.map(|()| is_read)
     }
 
     fn store(&mut self, gathered: &[(Labels, Samples)]) -> Result<(), Stop> {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// By the name of a block, what of it is stored.
+/// By the name of a block or a log, what of it is stored.
 #[derive(Debug)]
 pub(super) struct Notes {
     path: PathBuf,
-    blocks: BTreeMap<String, Done>,
+    done: BTreeMap<String, Done>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -26,35 +26,35 @@ struct Done {
 impl Notes {
     /// What an earlier import has left. A file that is damaged is as one that is missing: what is imported again is there already.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let blocks = match fs::read(path) {
+        let done = match fs::read(path) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Error::read(path)(error)),
         };
-        Ok(Self { path: path.to_owned(), blocks })
+        Ok(Self { path: path.to_owned(), done })
     }
 
-    pub(super) fn is_complete(&self, ulid: &str) -> bool {
-        self.blocks.get(ulid).is_some_and(|done| done.is_complete)
+    pub(super) fn is_complete(&self, name: &str) -> bool {
+        self.done.get(name).is_some_and(|done| done.is_complete)
     }
 
     pub(super) fn batches(&self, ulid: &str) -> usize {
-        self.blocks.get(ulid).map_or(0, |done| done.batches)
+        self.done.get(ulid).map_or(0, |done| done.batches)
     }
 
     pub(super) fn note(&mut self, ulid: &str, batches: usize) -> Result<(), Error> {
-        self.blocks.insert(ulid.to_owned(), Done { batches, is_complete: false });
+        self.done.insert(ulid.to_owned(), Done { batches, is_complete: false });
         self.write()
     }
 
-    pub(super) fn complete(&mut self, ulid: &str) -> Result<(), Error> {
-        self.blocks.entry(ulid.to_owned()).or_default().is_complete = true;
+    pub(super) fn complete(&mut self, name: &str) -> Result<(), Error> {
+        self.done.entry(name.to_owned()).or_default().is_complete = true;
         self.write()
     }
 
     fn write(&self) -> Result<(), Error> {
         let new = self.path.with_extension("tmp");
-        let text = serde_json::to_vec(&self.blocks).unwrap_or_default();
+        let text = serde_json::to_vec(&self.done).unwrap_or_default();
         fs::write(&new, text)
             .and_then(|()| fs::rename(&new, &self.path))
             .map_err(|source| Error::Write { path: self.path.clone(), source })

@@ -31,6 +31,17 @@ pub(crate) fn read(log: &Path, take: &mut dyn FnMut(Found), damaged: &mut dyn Fn
     Ok(())
 }
 
+/// A name for what a log holds now: its folder, its last segment, and the bytes of all segments.
+pub(crate) fn name(log: &Path) -> Result<String, Error> {
+    let (mut last, mut bytes) = (String::new(), 0);
+    for (path, _) in segments(log)? {
+        bytes += fs::metadata(&path).map_err(Error::read(&path))?.len();
+        last = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    }
+    let folder = log.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{folder}/{last}:{bytes}"))
+}
+
 /// The segments of the last checkpoint and those behind it, each with whether it is the last of the log.
 fn segments(log: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
     let (mut numbered, mut checkpoints) = (BTreeMap::new(), BTreeMap::new());

@@ -87,6 +87,9 @@ mod tests {
         let from = from.to_str().unwrap();
         let ran = run(&["tsdb", "import", from, &data]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "imported 0 samples of 0 blocks and the head\n"), "{}", ran.err);
+        // The log has not changed since.
+        let ran = run(&["tsdb", "import", from, &data]);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "imported 0 samples of 0 blocks\n"), "{}", ran.err);
         let _db = storage::Db::open(storage::Options::new(&data), &prometheus::Registry::new()).unwrap();
         let ran = run(&["tsdb", "import", from, &data]);
         assert!(ran.code == 1 && ran.err.contains("--storage.import-from"), "{}", ran.err);
