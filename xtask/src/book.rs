@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cache, root, step};
+use crate::{cache, files, root, step};
 
 /// Where `book.toml` has the site built, below the root of the workspace.
 const BUILT: &str = "target/book";
@@ -37,8 +37,7 @@ pub(crate) fn check(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     let twice = all.windows(2).filter(|pair| pair[0] == pair[1]);
     faults.extend(twice.map(|pair| format!("docs/{SUMMARY} names {} twice, which mdbook refuses", pair[0])));
     let listed: BTreeSet<&str> = all.into_iter().collect();
-    let mut pages = BTreeSet::new();
-    collect(&docs, &docs, "md", &mut pages)?;
+    let mut pages = named(&docs, "md")?;
     pages.remove(SUMMARY);
     let missing = pages.iter().filter(|page| !listed.contains(page.as_str()));
     faults.extend(
@@ -54,17 +53,10 @@ fn listed(summary: &str) -> impl Iterator<Item = &str> {
     summary.lines().filter_map(|line| line.rsplit_once("](")?.1.strip_suffix(')')).filter(|page| !page.is_empty())
 }
 
-/// The files with this ending, by their paths below `base`.
-fn collect(folder: &Path, base: &Path, ending: &str, found: &mut BTreeSet<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, base, ending, found)?;
-        } else if path.extension().is_some_and(|extension| extension == ending) {
-            found.insert(path.strip_prefix(base).unwrap_or(&path).display().to_string());
-        }
-    }
-    Ok(())
+/// The files with this ending, by their paths below `folder`.
+fn named(folder: &Path, ending: &str) -> Result<BTreeSet<String>> {
+    let name = |path: PathBuf| path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+    Ok(files::below(folder, ending)?.into_iter().map(name).collect())
 }
 
 /// The page whose tables quote what the server says.
@@ -89,11 +81,8 @@ fn quoted_messages(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     let page = fs::read_to_string(root.join(FAULTS_PAGE)).with_context(|| format!("cannot read {FAULTS_PAGE}"))?;
     let mut sources = String::new();
     for speaker in SPEAKERS {
-        let folder = root.join(speaker).join("src");
-        let mut files = BTreeSet::new();
-        collect(&folder, &folder, "rs", &mut files)?;
-        for file in files {
-            sources += &fs::read_to_string(folder.join(file))?;
+        for file in files::below(&root.join(speaker).join("src"), "rs")? {
+            sources += &fs::read_to_string(file)?;
         }
     }
     // A text that goes over the end of a line begins the next one behind its indentation.
@@ -115,8 +104,7 @@ fn messages(page: &str) -> Vec<&str> {
 
 /// Links of the pages below `built` that lead nowhere: files, and places in pages. What leads out of the site must be in the checkout.
 fn dead_links(built: &Path, root: &Path) -> Result<Vec<String>> {
-    let mut files = BTreeSet::new();
-    collect(built, built, "html", &mut files)?;
+    let files = named(built, "html")?;
     let mut pages: BTreeMap<PathBuf, String> = BTreeMap::new();
     // Both are made for reading on paper, or for servers: their links are those of the pages.
     for file in files.iter().filter(|file| !matches!(file.as_str(), "print.html" | "404.html" | "toc.html")) {

@@ -4,7 +4,7 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `book` the documentation's site · `image` container images · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
+//! - **Files**: `bench` the comparison with peers · `book` the documentation's site · `image` container images · `setup` system packages · `cache` what takes minutes to build, once a machine · `files` what is below a folder · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
 //!   house rules that no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
@@ -13,6 +13,7 @@ mod bench;
 mod book;
 mod cache;
 mod circles;
+mod files;
 mod fuzz;
 mod image;
 mod pages;

@@ -1,15 +1,21 @@
 //! The pages of Markdown: links lead to files that are there, and no merge has left its marks.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::files;
+
 /// Checks the pages of the workspace's root, and all below `docs`.
 pub(crate) fn check(root: &Path, faults: &mut Vec<String>) -> Result<()> {
-    let mut pages = Vec::new();
-    collect(root, false, &mut pages)?;
-    collect(&root.join("docs"), true, &mut pages)?;
+    let mut pages = files::below(&root.join("docs"), "md")?;
+    for entry in fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
     for page in pages {
         let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
         if text.lines().any(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
@@ -18,18 +24,6 @@ pub(crate) fn check(root: &Path, faults: &mut Vec<String>) -> Result<()> {
         let folder = page.parent().unwrap_or(root);
         let dead = links(&text).into_iter().filter(|link| !folder.join(link).exists());
         faults.extend(dead.map(|link| format!("{} links to {link}, which is not there", page.display())));
-    }
-    Ok(())
-}
-
-fn collect(folder: &Path, deep: bool, pages: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() && deep {
-            collect(&path, deep, pages)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
-        }
     }
     Ok(())
 }

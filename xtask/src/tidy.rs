@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{book, circles, pages};
+use crate::{book, circles, files, pages};
 
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
@@ -152,14 +152,8 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
 }
 
 fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            lengths(&path, faults)?;
-            continue;
-        }
-        let is_source = path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_some_and(|s| s != "tests");
-        if !is_source {
+    for path in files::below(folder, "rs")? {
+        if path.file_stem().is_none_or(|stem| stem == "tests") {
             continue;
         }
         let text = fs::read_to_string(&path)?;
