@@ -44,7 +44,7 @@ pub(super) struct Metrics {
     live: Live,
 }
 
-/// What is asked of the commits when it is shown: it moves on while a remote waits.
+/// Metrics read from the commits on each scrape, since they advance while a remote is idle.
 #[derive(Clone, Debug)]
 struct Live {
     commits: Arc<Commits>,

@@ -13,7 +13,7 @@ use model::{MetricId, SourceId, Timestamp, Touched};
 
 /// Source, metric, first and last time; little endian.
 const NOTE_BYTES: usize = 4 + 4 + 8 + 8;
-/// Stands for any metric.
+/// Wildcard: matches any metric.
 const ANY: u32 = u32::MAX;
 const PREFIX: &str = "late-";
 /// With more notes than this those of a source become one.

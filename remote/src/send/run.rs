@@ -9,7 +9,7 @@ impl Remote {
     /// Sends until it is stopped, or until it has sent all there is once it drains.
     pub(super) async fn run(self, cursor: Cursor) {
         let samples = async {
-            // `Stopped` is what was asked for.
+            // The only error is `Stopped`: the remote was told to end.
             self.samples(cursor).await.ok();
         };
         if self.config.metadata_config.send && self.protocol == Protocol::V1 {

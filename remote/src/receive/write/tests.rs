@@ -17,7 +17,7 @@ fn receive(store: &Arc<Store>, options: WriteOptions, message: WriteMessage, byt
     WriteReceiver::new(appender, options, &Registry::new()).unwrap().receive(message, bytes)
 }
 
-/// What is stored of a message, and what is told.
+/// The series that a request stores, and its outcome.
 fn stored(message: WriteMessage, bytes: &[u8]) -> (Vec<String>, Written) {
     let store = Arc::new(Store::default());
     let written = receive(&store, WriteOptions::default(), message, bytes);
