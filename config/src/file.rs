@@ -60,8 +60,7 @@ section! {
         /// Servers that queries ask for further samples.
         #[yaml(
             ListOf<RemoteReadConfig>,
-            with = ((), "empty or null remote read config section");
-            unserved = "queries do not ask other servers yet"
+            with = ((), "empty or null remote read config section")
         )]
         pub remote_read: Vec<RemoteReadConfig>,
         /// How metrics of OpenTelemetry become series.

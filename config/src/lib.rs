@@ -59,8 +59,13 @@ pub use runtime::RuntimeConfig;
 pub use schema::Opaque;
 pub use scrape::ScrapeConfig;
 pub use sd::{
-    AttachMetadata, DnsSdConfig, FileSdConfig, HttpSdConfig, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig,
-    KubernetesSelector, SdConfig, StaticConfig, UnservedSd,
+    AttachMetadata, AzureSdConfig, ConsulSdConfig, DigitalOceanRole, DigitalOceanSdConfig, DnsSdConfig, DockerFilter,
+    DockerSdConfig, DockerSwarmSdConfig, Ec2Filter, Ec2SdConfig, EurekaSdConfig, FileSdConfig, GceSdConfig,
+    HetznerRole, HetznerSdConfig, HttpSdConfig, IonosSdConfig, KubernetesNamespaces, KubernetesRole,
+    KubernetesSdConfig, KubernetesSelector, KumaSdConfig, LightsailSdConfig, LinodeSdConfig, MarathonSdConfig,
+    NomadSdConfig, OpenstackRole, OpenstackSdConfig, OutscaleSdConfig, OvhcloudSdConfig, PuppetDbSdConfig,
+    ScalewayRole, ScalewaySdConfig, SdConfig, StackitSdConfig, StaticConfig, TritonSdConfig, UnservedSd, UyuniSdConfig,
+    VultrSdConfig,
 };
 pub use secret::{SECRET_SHOWN, Secret};
 pub use size::{format_size, parse_size};

@@ -62,6 +62,7 @@ const SECRETS: &str = "scrape_configs:
   proxy_url: http://u:hunter2@proxy:1
   http_headers: {X-Key: {secrets: [hunter2]}}
   consul_sd_configs: [{server: s, token: hunter2}]
+  oci_sd_configs: [{pass_key: hunter2}]
 - job_name: b
   bearer_token: hunter2
   tls_config: {cert: c, key: hunter2}
@@ -80,9 +81,9 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn what_is_not_served_is_said_once() {
-    let config = parse(&format!("{SECRETS}tracing: {{endpoint: t}}\nremote_read: [{{url: 'http://r'}}]\n")).unwrap();
+    let config = parse(&format!("{SECRETS}tracing: {{endpoint: t}}\n")).unwrap();
     let warnings = config.not_served();
-    for part in ["tracing", "remote_read", "consul_sd_configs"] {
+    for part in ["tracing", "oci_sd_configs"] {
         assert_eq!(warnings.iter().filter(|warning| warning.starts_with(part)).count(), 1, "{part}: {warnings:?}");
     }
     assert!(parse("").unwrap().not_served().is_empty());
@@ -293,7 +294,7 @@ otlp: {promote_resource_attributes: [' a ']}
     assert!(shown.contains("url: http://u:xxxxx@w") && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("secret_key: <secret>") && shown.contains("failed_request_logging: true"), "{shown}");
     let warnings = config.not_served();
-    let fields = ["alerting.alertmanagers[0].sigv4", "storage.tsdb.retention.percentage", "tracing", "remote_read"];
+    let fields = ["alerting.alertmanagers[0].sigv4", "storage.tsdb.retention.percentage", "tracing"];
     assert_eq!(warnings.iter().map(|warning| warning.split(':').next().unwrap()).collect::<Vec<_>>(), fields);
     refused(
         "remote_write: [{url: 'http://w', queue_config: {max_shrads: 3}}]",

@@ -29,10 +29,10 @@ fn a_field_is_described_by_its_declaration() {
     );
     assert!(row("job_name").contains("| string | **required** |"), "{}", row("job_name"));
     assert!(row("series_limit").contains("**Weft.**"), "{}", row("series_limit"));
-    assert!(row("remote_read").contains("**Not served**: queries do not ask other servers"), "{}", row("remote_read"));
-    assert!(row("consul_sd_configs").contains("**Not served**"), "{}", row("consul_sd_configs"));
+    assert!(row("tracing").contains("**Not served**: traces are not sent"), "{}", row("tracing"));
+    assert!(row("oci_sd_configs").contains("**Not served**"), "{}", row("oci_sd_configs"));
     assert!(row("password").contains("| secret |"), "{}", row("password"));
-    assert!(row("role").contains("`pod`, `service`"), "{}", row("role"));
+    assert!(page.contains("| `role` | `pod`, `service`"), "{page}");
     // Every section that is linked is there.
     for (_, link) in page.split("](#").skip(1).map(|rest| rest.split_once(')').unwrap()).map(|(link, _)| ("", link)) {
         assert!(page.contains(&format!("\n## `{link}`\n")), "{link}");

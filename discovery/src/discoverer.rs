@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use config::SdConfig;
 use futures::future::BoxFuture;
 use http_client::Resolver;
 use kube_watch::{Key, Watches};
@@ -47,12 +46,4 @@ pub(crate) struct Surroundings {
     /// The Service of all kubelets that is made up where there is none.
     pub(crate) kubelet_service: Option<Key>,
     pub(crate) pod_labels: Arc<PodLabels>,
-}
-
-/// A kind of service discovery: a row of the table in `kinds`.
-pub(crate) struct Kind {
-    /// The field of the configuration: `file_sd_configs`.
-    pub(crate) field: &'static str,
-    /// Makes a discoverer of a configuration of this kind.
-    pub(crate) new: fn(&SdConfig, &Context) -> Option<Box<dyn Discoverer>>,
 }

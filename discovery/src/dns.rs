@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use config::{DnsSdConfig, SdConfig};
+use config::DnsSdConfig;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use http_client::{DnsRecord, RecordKind, Resolver};
@@ -10,9 +10,9 @@ use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 use prometheus::IntCounter;
 
-use crate::discoverer::{Context, Discoverer, Kind};
+use crate::discoverer::{Context, Discoverer};
 use crate::host_port::host_port;
-use crate::refresh::{Found, Refresh, Refreshed, refresh_interval};
+use crate::refresh::{Found, Refresh, refreshed};
 
 const NAME: &str = "__meta_dns_name";
 const SRV_TARGET: &str = "__meta_dns_srv_record_target";
@@ -20,11 +20,7 @@ const SRV_PORT: &str = "__meta_dns_srv_record_port";
 const MX_TARGET: &str = "__meta_dns_mx_record_target";
 const NS_TARGET: &str = "__meta_dns_ns_record_target";
 
-/// The row of the table of kinds.
-pub(crate) const KIND: Kind = Kind { field: "dns_sd_configs", new };
-
-fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
-    let SdConfig::Dns(config) = config else { return None };
+pub(crate) fn new(config: &DnsSdConfig, context: &Context) -> Box<dyn Discoverer> {
     let of = Names {
         names: config.names.clone(),
         kind: record_kind(config),
@@ -33,8 +29,7 @@ fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
         lookups: context.metrics.dns_lookups.clone(),
         failures: context.metrics.dns_failures.clone(),
     };
-    let interval = refresh_interval(config.refresh_interval_ms);
-    Some(Box::new(Refreshed { of, interval, metrics: context.metrics.clone() }))
+    refreshed(of, config.refresh_interval_ms, context)
 }
 
 /// The configuration was checked: what is none of the others is `SRV`.

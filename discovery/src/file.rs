@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::{FileSdConfig, SdConfig, target_groups};
+use config::{FileSdConfig, target_groups};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::TargetGroup;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Error;
-use crate::discoverer::{Context, Discoverer, Kind};
+use crate::discoverer::{Context, Discoverer};
 use crate::listed::groups_of;
 use crate::refresh::refresh_interval;
 use crate::store::Publisher;
@@ -23,12 +23,8 @@ use crate::store::Publisher;
 /// The label that holds the path of the file a target is from.
 const FILEPATH: &str = "__meta_filepath";
 
-/// The row of the table of kinds.
-pub(crate) const KIND: Kind = Kind { field: "file_sd_configs", new };
-
-fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
-    let SdConfig::File(config) = config else { return None };
-    Some(Box::new(Files { config: config.clone(), read_errors: context.metrics.file_errors.clone() }))
+pub(crate) fn new(config: &FileSdConfig, context: &Context) -> Box<dyn Discoverer> {
+    Box::new(Files { config: config.clone(), read_errors: context.metrics.file_errors.clone() })
 }
 
 struct Files {

@@ -3,43 +3,34 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use config::{HttpSdConfig, SdConfig, target_groups};
+use config::{HttpSdConfig, target_groups};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http_client::{HttpClient, Resolver, answer};
+use http::header::CONTENT_TYPE;
 use model::TargetGroup;
 use prometheus::IntCounter;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::discoverer::{Context, Discoverer, Kind};
+use crate::api::{Api, headers};
+use crate::discoverer::{Context, Discoverer};
 use crate::listed::groups_of;
-use crate::refresh::{Found, Refresh, Refreshed, refresh_interval};
+use crate::refresh::{Found, Refresh, refresh_interval, refreshed};
 
 /// The label that holds the URL a target is from.
 const URL: &str = "__meta_url";
 /// Header: how often the endpoint is asked, in seconds.
-const INTERVAL: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
-/// A longer answer is refused.
-const BODY_MAX: usize = 128 << 20;
+const INTERVAL: &str = "x-prometheus-refresh-interval-seconds";
 
-/// The row of the table of kinds.
-pub(crate) const KIND: Kind = Kind { field: "http_sd_configs", new };
-
-fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
-    let SdConfig::Http(config) = config else { return None };
-    let interval = refresh_interval(config.refresh_interval_ms);
-    let of = Endpoint::new(config, interval, &context.http, context.metrics.http_failures.clone());
-    Some(Box::new(Refreshed { of, interval, metrics: context.metrics.clone() }))
+pub(crate) fn new(config: &HttpSdConfig, context: &Context) -> Box<dyn Discoverer> {
+    refreshed(Endpoint::new(config, context), config.refresh_interval_ms, context)
 }
 
 /// An endpoint, and what it said last.
 struct Endpoint {
     url: String,
-    /// Or why it cannot be asked.
-    client: Result<(HttpClient, Url), String>,
+    api: Api,
     interval: Duration,
     failures: IntCounter,
     /// The hash of what it said last, if that was right.
@@ -47,45 +38,28 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(
-        config: &HttpSdConfig,
-        interval: Duration,
-        (user_agent, resolver): &(String, Resolver),
-        failures: IntCounter,
-    ) -> Self {
-        let url = Url::parse(&config.url).map_err(|error| format!("url {:?}: {error}", config.url));
-        let client = url.and_then(|url| {
-            let client = HttpClient::new(&config.http, user_agent, resolver);
-            Ok((client.map_err(|error| model::with_causes(&error))?, url))
-        });
-        Self { url: config.url.clone(), client, interval, failures, said: None }
+    fn new(config: &HttpSdConfig, context: &Context) -> Self {
+        let interval = refresh_interval(config.refresh_interval_ms);
+        let api = Api::new(&config.http, interval, context);
+        let failures = context.metrics.http_failures.clone();
+        Self { url: config.url.clone(), api, interval, failures, said: None }
     }
 
     async fn ask(&self) -> Result<Vec<u8>, String> {
-        let (client, url) = self.client.as_ref().map_err(Clone::clone)?;
-        let seconds = HeaderValue::from_str(&self.interval.as_secs_f64().to_string());
-        let headers = HeaderMap::from_iter([
-            (ACCEPT, HeaderValue::from_static("application/json")),
-            (INTERVAL, seconds.map_err(|error| error.to_string())?),
-        ]);
-        let answered = client.fetch(url, &headers).await;
-        let mut response = answered.map_err(|error| format!("Get \"{}\": {error}", self.url))?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("server returned HTTP status {}", response.status()));
+        let url = Url::parse(&self.url).map_err(|error| format!("url {:?}: {error}", self.url))?;
+        let seconds = self.interval.as_secs_f64().to_string();
+        let headers = headers([("accept", "application/json"), (INTERVAL, &seconds)])?;
+        let answer = self.api.get(&url, &headers).await?;
+        if answer.status != StatusCode::OK {
+            return Err(format!("server returned HTTP status {}", answer.status));
         }
-        let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-        let kind = String::from_utf8_lossy(kind);
-        if !is_json(&kind) {
-            return Err(format!("unsupported content type {kind:?}"));
-        }
-        let too_long = || format!("the answer is longer than {} MiB", BODY_MAX >> 20);
-        answer::body(&mut response, BODY_MAX).await?.ok_or_else(too_long)
+        let kind = answer.header(&CONTENT_TYPE);
+        if is_json(kind) { Ok(answer.body) } else { Err(format!("unsupported content type {kind:?}")) }
     }
 
     /// The groups of an answer; `None` if it is the last one again.
     async fn groups(&mut self) -> Result<Option<Vec<TargetGroup>>, String> {
-        let late = || format!("no answer within {:?}", self.interval);
-        let body = tokio::time::timeout(self.interval, self.ask()).await.unwrap_or_else(|_| Err(late()))?;
+        let body = self.ask().await?;
         let hash = xxh3_64(&body);
         if self.said == Some(hash) {
             return Ok(None);
@@ -115,7 +89,7 @@ impl Refresh for Endpoint {
 }
 
 /// JSON in UTF-8, as upstream takes it.
-fn is_json(kind: &str) -> bool {
+pub(crate) fn is_json(kind: &str) -> bool {
     let kind = kind.trim().to_ascii_lowercase();
     let Some(rest) = kind.strip_prefix("application/json") else { return false };
     let charset = || rest.strip_prefix(';')?.trim_start().strip_prefix("charset=");
@@ -130,12 +104,11 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::recorded::context;
 
     fn endpoint(url: String) -> Endpoint {
         let config = HttpSdConfig { url, refresh_interval_ms: 60_000, http: config::HttpClientConfig::default() };
-        let failures = IntCounter::new("failures", "of a test").unwrap();
-        let http = ("Weft/test".to_owned(), Resolver::system());
-        Endpoint::new(&config, Duration::from_secs(60), &http, failures)
+        Endpoint::new(&config, &context())
     }
 
     fn answer(status: &str, kind: &str, body: &str) -> Answer {

@@ -2,42 +2,48 @@
 
 use config::SdConfig;
 
-use crate::discoverer::{Context, Discoverer, Kind};
-use crate::{dns, file, http, kubernetes, static_config};
-
-const KINDS: [Kind; 5] = [dns::KIND, file::KIND, http::KIND, kubernetes::discoverer::KIND, static_config::KIND];
+use crate::cloud::aws::{ec2, lightsail};
+use crate::cloud::{
+    azure, digitalocean, gce, hetzner, ionos, linode, openstack, outscale, ovhcloud, scaleway, stackit, triton, vultr,
+};
+use crate::discoverer::{Context, Discoverer};
+use crate::{
+    consul, dns, docker, dockerswarm, eureka, file, http, kubernetes, kuma, marathon, nomad, puppetdb, static_config,
+    uyuni,
+};
 
 /// The discoverer of a configuration; `None` for kinds that are not served yet.
 pub(crate) fn discoverer(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
-    let kind = KINDS.iter().find(|kind| kind.field == config.field())?;
-    (kind.new)(config, context)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::discoverer::Surroundings;
-
-    /// What the configuration calls served has a row, and nothing else.
-    #[test]
-    fn the_table_has_the_kinds_that_are_served() {
-        let text = "scrape_configs: [{job_name: a, static_configs: [{targets: [b]}], file_sd_configs: [{files: [a.yml]}], \
-                    kubernetes_sd_configs: [{role: pod}], dns_sd_configs: [{names: [a]}], http_sd_configs: [{url: 'http://a'}], \
-                    consul_sd_configs: [{server: a}]}]";
-        let config = config::Config::parse(text, Path::new("p.yml"), &|_| None).unwrap();
-        let registry = prometheus::Registry::new();
-        let watches = kube_watch::Watches::new(&registry).unwrap();
-        let metrics = crate::metrics::Metrics::new(&registry).unwrap();
-        let kubernetes =
-            Surroundings { watches, own_namespace: None, kubelet_service: None, pod_labels: std::sync::Arc::default() };
-        let http = (String::new(), http_client::Resolver::system());
-        let context = Context { metrics, kubernetes, http };
-        let sd = &config.scrape_configs[0].sd;
-        assert_eq!(sd.len(), 6);
-        for sd in sd {
-            assert_eq!(discoverer(sd, &context).is_some(), sd.is_served(), "{}", sd.field());
-        }
-    }
+    Some(match config {
+        SdConfig::Azure(config) => azure::new(config, context),
+        SdConfig::Consul(config) => consul::new(config, context),
+        SdConfig::DigitalOcean(config) => digitalocean::new(config, context),
+        SdConfig::Dns(config) => dns::new(config, context),
+        SdConfig::Docker(config) => docker::new(config, context),
+        SdConfig::DockerSwarm(config) => dockerswarm::new(config, context),
+        SdConfig::Ec2(config) => ec2::new(config, context),
+        SdConfig::Eureka(config) => eureka::new(config, context),
+        SdConfig::File(config) => file::new(config, context),
+        SdConfig::Gce(config) => gce::new(config, context),
+        SdConfig::Hetzner(config) => hetzner::new(config, context),
+        SdConfig::Http(config) => http::new(config, context),
+        SdConfig::Ionos(config) => ionos::new(config, context),
+        SdConfig::Kubernetes(config) => kubernetes::discoverer::new(config, context),
+        SdConfig::Kuma(config) => kuma::new(config, context),
+        SdConfig::Lightsail(config) => lightsail::new(config, context),
+        SdConfig::Linode(config) => linode::new(config, context),
+        SdConfig::Marathon(config) => marathon::new(config, context),
+        SdConfig::Nomad(config) => nomad::new(config, context),
+        SdConfig::Openstack(config) => openstack::new(config, context),
+        SdConfig::Outscale(config) => outscale::new(config, context),
+        SdConfig::Ovhcloud(config) => ovhcloud::new(config, context),
+        SdConfig::PuppetDb(config) => puppetdb::new(config, context),
+        SdConfig::Scaleway(config) => scaleway::new(config, context),
+        SdConfig::Stackit(config) => stackit::new(config, context),
+        SdConfig::Static(config) => static_config::new(config),
+        SdConfig::Triton(config) => triton::new(config, context),
+        SdConfig::Uyuni(config) => uyuni::new(config, context),
+        SdConfig::Vultr(config) => vultr::new(config, context),
+        SdConfig::Unserved(_) => return None,
+    })
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use model::{TargetGroup, Timestamp};
 use tokio::time::Instant;
 
-use crate::discoverer::Discoverer;
+use crate::discoverer::{Context, Discoverer};
 use crate::metrics::Metrics;
 use crate::store::Publisher;
 
@@ -47,11 +47,43 @@ pub(crate) trait Refresh: Send + 'static {
     fn refresh<'a>(&'a mut self, known: &'a BTreeSet<String>) -> BoxFuture<'a, Found>;
 }
 
+/// Who answers with all groups at once, or with none.
+pub(crate) trait List: Send + 'static {
+    /// Its name in metrics and logs: `consul`.
+    const MECHANISM: &'static str;
+
+    /// Asks once; an error leaves all groups as they were.
+    fn list(&mut self) -> impl Future<Output = Listed> + Send;
+}
+
+/// All groups there are, or why that is not known.
+pub(crate) type Listed = Result<Vec<TargetGroup>, String>;
+
+impl<L: List> Refresh for L {
+    const MECHANISM: &'static str = <L as List>::MECHANISM;
+
+    fn refresh<'a>(&'a mut self, _known: &'a BTreeSet<String>) -> BoxFuture<'a, Found> {
+        async move {
+            match self.list().await {
+                Ok(groups) => Found { groups, ..Found::default() },
+                Err(error) => Found::failed(error),
+            }
+        }
+        .boxed()
+    }
+}
+
 /// Asks at an interval.
-pub(crate) struct Refreshed<R> {
-    pub(crate) of: R,
-    pub(crate) interval: Duration,
-    pub(crate) metrics: Metrics,
+struct Refreshed<R> {
+    of: R,
+    interval: Duration,
+    metrics: Metrics,
+}
+
+/// A discoverer that asks at an interval of so many milliseconds.
+pub(crate) fn refreshed<R: Refresh>(of: R, refresh_interval_ms: i64, context: &Context) -> Box<dyn Discoverer> {
+    let interval = refresh_interval(refresh_interval_ms);
+    Box::new(Refreshed { of, interval, metrics: context.metrics.clone() })
 }
 
 impl<R: Refresh> Discoverer for Refreshed<R> {

@@ -1,20 +1,16 @@
 //! `static_configs`: targets that are listed in the configuration.
 
-use config::{SdConfig, StaticConfig};
+use config::StaticConfig;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use model::labels::ADDRESS;
 use model::{Labels, TargetGroup};
 
-use crate::discoverer::{Context, Discoverer, Kind};
+use crate::discoverer::Discoverer;
 use crate::store::Publisher;
 
-/// The row of the table of kinds.
-pub(crate) const KIND: Kind = Kind { field: "static_configs", new };
-
-fn new(config: &SdConfig, _: &Context) -> Option<Box<dyn Discoverer>> {
-    let SdConfig::Static(config) = config else { return None };
-    Some(Box::new(Static(config.clone())))
+pub(crate) fn new(config: &StaticConfig) -> Box<dyn Discoverer> {
+    Box::new(Static(config.clone()))
 }
 
 struct Static(StaticConfig);

@@ -310,19 +310,17 @@ fn unreadable<K: Kind>(objects: &BTreeMap<Key, String>) -> Option<String> {
     if objects.len() > NAMED_MAX {
         shown.push(format!("and {} more", objects.len() - NAMED_MAX));
     }
-    Some(format!("cannot read some {}, which stay as they were known: {}", K::plural(&()), shown.join(", ")))
+    Some(format!("cannot read some {}, which stay as they were known: {}", K::PLURAL, shown.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::Meta;
     use crate::object::Namespace;
 
     fn namespace(name: &str, label: &str) -> Namespace {
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.to_owned());
-        namespace.metadata.labels = Some([("l".to_owned(), label.to_owned())].into());
-        namespace
+        Namespace { metadata: Meta::new("", name).with_labels([("l", label)].into_iter().collect()) }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::fault::{Fault, without_values};
-use crate::object::{Key, Kind, ObjectMeta, or_default};
+use crate::meta::Meta;
+use crate::object::{Key, Kind, or_default};
 
 /// An object, or what is known of one that cannot be decoded.
 #[derive(Debug, PartialEq)]
@@ -53,9 +54,9 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Meta {
+struct OnlyMeta {
     #[serde(default, deserialize_with = "or_default")]
-    metadata: ObjectMeta,
+    metadata: Meta,
 }
 
 pub(crate) fn page(text: &[u8]) -> Result<Page<'_>, Fault> {
@@ -78,13 +79,12 @@ pub(crate) fn event<K: Kind>(line: &[u8]) -> Result<Event<K>, Fault> {
         }
         // Its name is enough; whether the rest can be read does not matter any more.
         "DELETED" => {
-            let Meta { metadata } = serde_json::from_str(raw.get()).map_err(|error| garbage(&error))?;
-            let version = metadata.resource_version.clone().unwrap_or_default();
-            Ok(Event::Removed(named(&metadata)?, known_version(version)?))
+            let OnlyMeta { mut metadata } = serde_json::from_str(raw.get()).map_err(|error| garbage(&error))?;
+            Ok(Event::Removed(named(&metadata)?, known_version(metadata.take_version())?))
         }
         "BOOKMARK" => {
-            let Meta { metadata } = serde_json::from_str(raw.get()).map_err(|error| garbage(&error))?;
-            Ok(Event::Bookmark(known_version(metadata.resource_version.unwrap_or_default())?))
+            let OnlyMeta { mut metadata } = serde_json::from_str(raw.get()).map_err(|error| garbage(&error))?;
+            Ok(Event::Bookmark(known_version(metadata.take_version())?))
         }
         "ERROR" => {
             let status: Status = serde_json::from_str(raw.get()).map_err(|error| garbage(&error))?;
@@ -99,21 +99,19 @@ pub(crate) fn event<K: Kind>(line: &[u8]) -> Result<Event<K>, Fault> {
 fn object<K: Kind>(raw: &RawValue) -> Result<(Decoded<K>, String), Fault> {
     match serde_json::from_str::<K>(raw.get()) {
         Ok(mut object) => {
-            let version = object.meta().resource_version.clone().unwrap_or_default();
-            let key = named(object.meta())?;
-            // At once, so that a full list of a large cluster is never held untrimmed.
-            object.trim();
-            Ok((Decoded::Good(key, object), version))
+            let version = object.meta_mut().take_version();
+            Ok((Decoded::Good(named(object.meta_mut())?, object), version))
         }
         Err(error) => {
-            let meta: Meta = serde_json::from_str(raw.get()).map_err(|_| Fault::garbage("an object", &error))?;
-            let version = meta.metadata.resource_version.clone().unwrap_or_default();
-            Ok((Decoded::Unreadable(named(&meta.metadata)?, without_values(&error.to_string())), version))
+            let meta = serde_json::from_str(raw.get()).map_err(|_| Fault::garbage("an object", &error))?;
+            let OnlyMeta { mut metadata } = meta;
+            let version = metadata.take_version();
+            Ok((Decoded::Unreadable(named(&metadata)?, without_values(&error.to_string())), version))
         }
     }
 }
 
-fn named(meta: &ObjectMeta) -> Result<Key, Fault> {
+fn named(meta: &Meta) -> Result<Key, Fault> {
     let key = Key::of(meta);
     if key.name.is_empty() { Err(Fault::new("the server sent an object without a name".to_owned())) } else { Ok(key) }
 }
@@ -133,9 +131,7 @@ mod tests {
     use crate::object::Namespace;
 
     fn namespace(name: &str) -> Namespace {
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(name.to_owned());
-        namespace
+        Namespace { metadata: Meta::new("", name) }
     }
 
     #[test]
@@ -160,7 +156,7 @@ mod tests {
 
     #[derive(Clone, Debug, PartialEq, Deserialize)]
     struct Numbered {
-        metadata: ObjectMeta,
+        metadata: Meta,
         spec: Option<Spec>,
     }
 

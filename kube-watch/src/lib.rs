@@ -8,7 +8,7 @@
 //!   since when it is stale; one object that cannot be decoded keeps no other from being known; every request is bounded in time
 //!   and memory; no consumer sees a change that trimming hides; credentials never stand in an error or log.
 //! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
-//!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!`
+//!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!` · `meta` what is kept of metadata
 //!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `reviews` tokens and the rights of others · `decode` what is answered,
 //!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
 //!   following the server · `turns` how many named objects are watched at once · `watches` the watches that run, shared · `metrics` what is counted.
@@ -22,6 +22,7 @@ mod decode;
 mod error;
 mod events;
 mod fault;
+mod meta;
 mod metrics;
 mod object;
 mod requests;
@@ -37,7 +38,8 @@ pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};
-pub use object::{Key, Kind, Namespace, ObjectMeta, TrimmedMeta, controller, name, namespace, trim_metadata};
+pub use meta::{Meta, Pairs, controller, name, namespace};
+pub use object::{Key, Kind, Namespace};
 pub use requests::Limits;
 pub use reviews::{Action, Reviews, User};
 pub use scope::{Scope, own_namespace};
@@ -47,9 +49,7 @@ pub use watches::{Watch, Watches};
 pub mod macros {
     //! What implementations of [`Kind`](crate::Kind) name, those by `resource!` and `trimmed!` among them.
 
-    pub use kube::{Api, Client, Resource};
     pub use serde::{Deserialize, Deserializer};
 
     pub use crate::object::or_default;
-    pub use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 }

@@ -84,7 +84,7 @@ impl std::fmt::Debug for Requests {
 impl Requests {
     /// Those about the objects of a kind.
     pub(crate) fn new<K: Kind>(client: &Client, scope: Scope, limits: Limits) -> Self {
-        let path = K::api(client.clone(), scope.namespace.as_deref()).resource_url().to_owned();
+        let path = K::path(scope.namespace.as_deref());
         Self { client: client.clone(), path: kube::core::Request::new(path), scope, limits }
     }
 

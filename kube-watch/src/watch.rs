@@ -152,7 +152,7 @@ impl<K: Kind> Follower<K> {
             self.is_unreadable(&key, &why);
         }
         if part.is_none() && self.cache.permit() {
-            tracing::info!(resource = %K::plural(&()), "all namespaces can be looked in");
+            tracing::info!(resource = K::PLURAL, "all namespaces can be looked in");
         }
         self.recovered(true);
         Ok(version)
@@ -200,7 +200,7 @@ impl<K: Kind> Follower<K> {
     }
 
     fn count(&self, event: &str) {
-        self.metrics.events.with_label_values(&[&K::kind(&()).to_lowercase(), event]).inc();
+        self.metrics.events.with_label_values(&[&K::KIND.to_lowercase(), event]).inc();
     }
 
     /// Records an error, and logs it unless it is the one that was logged last.
@@ -221,13 +221,13 @@ impl<K: Kind> Follower<K> {
     }
 
     fn is_unreadable(&self, key: &Key, why: &str) {
-        let resource = K::plural(&());
-        tracing::warn!(%resource, object = %key, error = why, "object cannot be read and is left as it was known");
+        let resource = K::PLURAL;
+        tracing::warn!(resource, object = %key, error = why, "object cannot be read and is left as it was known");
     }
 
     fn recovered(&self, by_list: bool) {
         if self.cache.recover(by_list) {
-            tracing::info!(resource = %K::plural(&()), "Kubernetes watch works again");
+            tracing::info!(resource = K::PLURAL, "Kubernetes watch works again");
         }
     }
 }
@@ -241,5 +241,5 @@ struct End {
 
 fn described<K: Kind>(namespace: Option<&str>, fault: &Fault) -> String {
     let scope = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
-    format!("cannot watch {}{scope}: {}", K::plural(&()), fault.message)
+    format!("cannot watch {}{scope}: {}", K::PLURAL, fault.message)
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use config::{Authorization, HttpClientConfig};
-use kube_watch::{ApiServer, Changes, Limits, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{ApiServer, Changes, Limits, Meta, Scope, Watch, Watches, resource, trimmed};
 use prometheus::Registry;
 
 trimmed!(
     /// A kind with a field that can be of a wrong type.
-    Thing { metadata: ObjectMeta, size: u32 }
+    Thing { metadata: Meta, size: u32 }
 );
 resource!(Thing, "", "v1", "things", namespaced);
 

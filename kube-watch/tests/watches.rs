@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::KubeApi;
-use kube_watch::{Changes, Key, Limits, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{Changes, Key, Limits, Meta, Scope, Watch, Watches, resource, trimmed};
 use prometheus::Registry;
 
 trimmed!(
     /// As a consumer declares a kind.
-    Secret { metadata: ObjectMeta, data: std::collections::BTreeMap<String, String> }
+    Secret { metadata: Meta, data: std::collections::BTreeMap<String, String> }
 );
 resource!(Secret, "", "v1", "secrets", namespaced);
 

@@ -17,7 +17,7 @@ use crate::outcome::KindState;
 use crate::reported::Reported;
 use crate::resolve::Placeholders;
 use crate::rule_language::RuleLanguage;
-use crate::select::{Namespaces, select};
+use crate::select::{Namespaces, reads_namespaces, select};
 use crate::watched::Watched;
 
 /// All that jobs are made from.
@@ -40,6 +40,7 @@ pub(crate) struct Seen {
     pub(crate) probes: Vec<Arc<Watched<ProbeSpec>>>,
     pub(crate) scrape_configs: Vec<Arc<Watched<ScrapeConfigSpec>>>,
     pub(crate) prometheus_rules: Vec<Arc<Watched<PrometheusRuleSpec>>>,
+    /// Empty while no selector asks for their labels.
     pub(crate) namespaces: Arc<Namespaces>,
     /// Why namespaces are not seen.
     pub(crate) namespaces_failure: Option<String>,
@@ -92,6 +93,11 @@ pub(crate) struct Selection<'s> {
 }
 
 impl Selection<'_> {
+    /// Does any of the selectors ask for labels of namespaces?
+    pub(crate) fn reads_namespaces(&self) -> bool {
+        self.specs.iter().any(|(spec, _)| reads_namespaces(spec))
+    }
+
     fn assets<S>(&self, kind: Kind, objects: &[Arc<Watched<S>>], found: &mut BTreeSet<AssetId>) {
         // Most objects name nothing, and all are looked at after every change.
         for object in objects.iter().filter(|object| !object.assets.is_empty()) {

@@ -103,6 +103,21 @@ mod tests {
         );
     }
 
+    /// The defaults of the definition that are of fields without effect are known as such.
+    #[test]
+    fn no_default_is_called_not_applied() {
+        let Some(text) = kit::conformance_text("operator/crds/monitoring.coreos.com_prometheuses.yaml") else { return };
+        let definition: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let version = &definition["spec"]["versions"][0];
+        let fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].as_object().unwrap();
+        let spec: serde_json::Value =
+            fields.iter().filter_map(|(name, field)| Some((name.clone(), field.get("default")?.clone()))).collect();
+        assert!(spec.get("portName").is_some(), "{spec}");
+        let object = serde_json::json!({"metadata": {"namespace": "a", "name": "p"}, "spec": spec});
+        let watched: crate::watched::Watched<PrometheusSpec> = serde_json::from_value(object).unwrap();
+        assert_eq!(not_applied(&watched.fields), [""; 0]);
+    }
+
     /// Every field of the kind has an effect or is named.
     #[test]
     fn no_field_is_forgotten() {

@@ -35,7 +35,6 @@ const NEEDS: &[Need] = &[
     need("", "pods", "PodMonitors find no targets, and those of ServiceMonitors lack the labels of pods"),
     need("networking.k8s.io", "ingresses", "Probes of Ingresses find no targets"),
     Need { is_cluster_wide: true, ..need("", "nodes", "attachMetadata has no effect, and kubelets are not found") },
-    Need { is_cluster_wide: true, ..need("", "namespaces", "selectors of namespaces select nothing but all of them") },
     Need { verbs: &["create"], ..need("events.k8s.io", "events", "objects that are not valid get no Events") },
 ];
 
@@ -46,7 +45,8 @@ const PROMETHEUS: [Need; 2] = [
 ];
 
 /// With a Prometheus object.
-const STATUSES: [Need; 5] = [
+const WITH_PROMETHEUS: [Need; 6] = [
+    Need { is_cluster_wide: true, ..need("", "namespaces", "selectors of namespaces select nothing but all of them") },
     status("servicemonitors/status", "ServiceMonitors do not say in status.bindings whether they are accepted"),
     status("podmonitors/status", "PodMonitors do not say in status.bindings whether they are accepted"),
     status("probes/status", "Probes do not say in status.bindings whether they are accepted"),
@@ -120,7 +120,7 @@ fn wanted(options: &OperatorOptions) -> Vec<(Right, &'static str)> {
     let mut needs: Vec<&Need> = NEEDS.iter().collect();
     if let Some((namespace, _)) = &options.prometheus {
         PROMETHEUS.iter().for_each(|need| want(need, Some(namespace)));
-        needs.extend(&STATUSES);
+        needs.extend(&WITH_PROMETHEUS);
     }
     for need in needs {
         if options.namespaces.is_empty() || need.is_cluster_wide {
@@ -182,6 +182,10 @@ mod tests {
         let everywhere = OperatorOptions::default();
         assert!(wanted(&everywhere).iter().all(|(right, _)| right.namespace.is_none()));
         assert_eq!(wanted(&everywhere).len(), NEEDS.len() * 2 - 1, "Events are only created");
+        assert!(
+            wanted(&everywhere).iter().all(|(right, _)| right.resource != "namespaces"),
+            "no selector asks for their labels"
+        );
         let narrowed = OperatorOptions {
             namespaces: vec!["a".to_owned(), "b".to_owned()],
             prometheus: Some(("m".to_owned(), "p".to_owned())),

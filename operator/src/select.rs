@@ -103,6 +103,17 @@ fn selectors(spec: &PrometheusSpec, kind: Kind) -> Selectors<'_> {
     Selectors { objects: (objects.0, objects.1.as_ref()), namespaces: (namespaces.0, namespaces.1.as_ref()) }
 }
 
+/// Does any selector of the Prometheus object ask for labels of namespaces?
+pub(crate) fn reads_namespaces(spec: &PrometheusSpec) -> bool {
+    let by_labels = |kind| selectors(spec, kind).namespaces.1.is_some_and(|selector| !selects_all(selector));
+    Kind::ALL.into_iter().any(by_labels)
+}
+
+/// Everything needs no labels, and so no right to read them.
+fn selects_all(selector: &LabelSelector) -> bool {
+    *selector == LabelSelector::default()
+}
+
 /// Does the Prometheus object, which is in the namespace `own`, select this object?
 ///
 /// # Errors
@@ -141,8 +152,7 @@ fn selects_namespace(
     (field, name): (&'static str, &str),
     namespaces: &Namespaces,
 ) -> Result<(), NotSelected> {
-    // Everything needs no labels, and so no right to read them.
-    if *selector == LabelSelector::default() {
+    if selects_all(selector) {
         return Ok(());
     }
     let Some(labels) = namespaces.get(name) else {

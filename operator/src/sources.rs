@@ -146,7 +146,8 @@ pub(crate) struct Sources {
     probes: KindWatch<ProbeSpec>,
     scrape_configs: KindWatch<ScrapeConfigSpec>,
     prometheus_rules: KindWatch<PrometheusRuleSpec>,
-    namespaces: Watch<Namespace>,
+    /// Only while a selector asks for labels of namespaces: otherwise no right to read them is needed.
+    namespaces: Option<Watch<Namespace>>,
     /// The namespaces as they were seen last, and their labels.
     last_namespaces: (Vec<Arc<Namespace>>, Arc<Namespaces>),
     secrets: NamedAssets<Secret>,
@@ -169,7 +170,7 @@ impl Sources {
             probes: KindWatch::new(&opener, Kind::Probe, place),
             scrape_configs: KindWatch::new(&opener, Kind::ScrapeConfig, place),
             prometheus_rules: KindWatch::new(&opener, Kind::PrometheusRule, place),
-            namespaces: opener.open(Scope::default()),
+            namespaces: None,
             last_namespaces: Default::default(),
             secrets: NamedAssets::new(AssetKind::Secret),
             config_maps: NamedAssets::new(AssetKind::ConfigMap),
@@ -184,10 +185,17 @@ impl Sources {
     pub(crate) fn look(&mut self, memory: &Memory, settings: &Settings) -> Option<Seen> {
         // Asked before the objects are looked at: the other way around a list that comes in between would read as an empty
         // one.
-        let is_settled = self.is_settled();
+        let mut is_settled = self.is_settled();
         // One look for both the Secrets to follow and the jobs to make: an object that came between two looks would name
         // Secrets that nobody follows, which reads as missing ones.
-        let seen = self.seen();
+        let mut seen = self.seen();
+        let reads_namespaces = memory.selection(&seen, settings).reads_namespaces();
+        if reads_namespaces != self.namespaces.is_some() {
+            self.namespaces = reads_namespaces.then(|| self.opener.open(Scope::default()));
+            // Before the look at them, as above.
+            is_settled = is_settled && self.namespaces.as_ref().is_none_or(Watch::is_settled);
+            (seen.namespaces, seen.namespaces_failure) = self.namespaces();
+        }
         let mut named = memory.assets_in_force();
         seen.assets(&memory.selection(&seen, settings), &mut named);
         self.secrets.follow(&named, &self.opener);
@@ -205,7 +213,7 @@ impl Sources {
             && self.probes.is_settled()
             && self.scrape_configs.is_settled()
             && self.prometheus_rules.is_settled()
-            && self.namespaces.is_settled()
+            && self.namespaces.as_ref().is_none_or(Watch::is_settled)
             && self.prometheus.as_ref().is_none_or(|(_, watch)| watch.is_settled())
     }
 
@@ -221,6 +229,7 @@ impl Sources {
             self.scrape_configs.state(scrape_configs.len()),
             self.prometheus_rules.state(prometheus_rules.len()),
         ];
+        let (namespaces, namespaces_failure) = self.namespaces();
         Seen {
             prometheus: self.find_prometheus(),
             service_monitors,
@@ -228,8 +237,8 @@ impl Sources {
             probes,
             scrape_configs,
             prometheus_rules,
-            namespaces_failure: self.namespaces.error(),
-            namespaces: self.namespaces(),
+            namespaces,
+            namespaces_failure,
             kinds,
         }
     }
@@ -249,19 +258,25 @@ impl Sources {
         }
     }
 
-    /// The labels of namespaces, copied only when one of these has changed.
-    fn namespaces(&mut self) -> Arc<Namespaces> {
-        let all = self.namespaces.all();
+    /// The labels of namespaces, copied only when one of these has changed, and why not all of them are known.
+    fn namespaces(&mut self) -> (Arc<Namespaces>, Option<String>) {
+        let Some(watch) = &self.namespaces else {
+            self.last_namespaces = Default::default();
+            return Default::default();
+        };
+        let failure = watch.error();
+        let all = watch.all();
         let (last, known) = &self.last_namespaces;
         if last.len() == all.len() && last.iter().zip(&all).all(|(a, b)| Arc::ptr_eq(a, b)) {
-            return Arc::clone(known);
+            return (Arc::clone(known), failure);
         }
-        let labels = |one: &Arc<Namespace>| one.metadata.labels.clone().unwrap_or_default();
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let labels = |one: &Arc<Namespace>| one.metadata.labels.iter().map(owned).collect();
         let known: Namespaces =
             all.iter().map(|one| (kube_watch::name(&one.metadata).to_owned(), labels(one))).collect();
         let known = Arc::new(known);
         self.last_namespaces = (all, Arc::clone(&known));
-        known
+        (known, failure)
     }
 
     pub(crate) fn assets(&self) -> &Assets {

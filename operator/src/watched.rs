@@ -1,13 +1,11 @@
 //! Objects as they are watched. One that has a field of a wrong type is kept, with the reason, and does not keep the others
 //! from being read.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kube_watch::macros::{Api, Client, NamespaceResourceScope, Resource};
-use kube_watch::{ObjectMeta, resource, trimmed};
+use kube_watch::{resource, trimmed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -36,6 +34,8 @@ pub(crate) trait Spec:
     const PLURAL: &'static str;
     /// Fields in which no Secrets are looked for: they shape pods, or have names of the user.
     const WITHOUT_ASSETS: &'static [&'static str] = &[];
+    /// What the API server puts where a field is not set, as the definition of the kind says; only of fields that are not read.
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[];
     /// Pods are run for it, which an operator may look after.
     const HAS_WORKLOAD: bool = false;
 }
@@ -70,6 +70,7 @@ impl Spec for PrometheusSpec {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "prometheuses";
     const HAS_WORKLOAD: bool = true;
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("portName", "web")];
     const WITHOUT_ASSETS: &'static [&'static str] = &[
         "containers",
         "initContainers",
@@ -86,14 +87,14 @@ impl Spec for PrometheusSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Watched<S> {
     /// What the API server's client looks at: namespace, name, version.
-    pub(crate) metadata: ObjectMeta,
+    pub(crate) metadata: kube_watch::Meta,
     /// The metadata in our own form, made once: every object is looked at after every change of any other.
     pub(crate) meta: Meta,
     /// What it asks for, or why that cannot be read.
     pub(crate) spec: Result<S, String>,
     /// The Secrets and ConfigMaps that it names.
     pub(crate) assets: BTreeSet<(AssetKind, String)>,
-    /// The fields of the spec, by name.
+    /// The fields of the spec that are set, by name; without those that the API server has put there.
     pub(crate) fields: BTreeSet<String>,
     /// What its status said when it was seen first in this version.
     pub(crate) reported: Reported,
@@ -101,24 +102,50 @@ pub(crate) struct Watched<S> {
     pub(crate) is_operated: bool,
 }
 
-/// Is this an object that Prometheus-Operator has written to and that is not given to us?
-fn is_operated(metadata: &ObjectMeta) -> bool {
-    let mut managers = metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
-    let is_ours =
-        || metadata.annotations.as_ref().is_some_and(|all| all.get(CONTROLLER).is_some_and(|id| id == WRITER));
-    managers.any(|manager| manager == OPERATOR) && !is_ours()
+/// The metadata that decides how an object is looked after, or is passed on.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawMeta {
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
+    generation: Option<i64>,
+    resource_version: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    managed_fields: Option<Vec<ManagedFields>>,
 }
 
-/// Moves out of the metadata of the client what is ours, so that nothing is held twice but the names.
-fn meta_of(metadata: &mut ObjectMeta) -> Meta {
-    Meta {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-        labels: metadata.labels.take().unwrap_or_default(),
-        // Nothing reads them, tools write them often, and kubectl keeps the whole object in one of them.
-        annotations: BTreeMap::new(),
-        generation: metadata.generation.take().unwrap_or_default(),
-        uid: metadata.uid.take().unwrap_or_default(),
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ManagedFields {
+    manager: Option<String>,
+}
+
+impl RawMeta {
+    /// Is this an object that Prometheus-Operator has written to and that is not given to us?
+    fn is_operated(&self) -> bool {
+        let mut managers = self.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+        let is_ours =
+            || self.annotations.as_ref().is_some_and(|all| all.get(CONTROLLER).is_some_and(|id| id == WRITER));
+        managers.any(|manager| manager == OPERATOR) && !is_ours()
+    }
+
+    /// What the API server's client looks at, and our own form.
+    fn split(self) -> (kube_watch::Meta, Meta) {
+        let (namespace, name) = (self.namespace.unwrap_or_default(), self.name.unwrap_or_default());
+        let version = self.resource_version.unwrap_or_default();
+        let of_client = kube_watch::Meta::new(namespace.as_str(), name.as_str()).with_version(version);
+        let own = Meta {
+            namespace,
+            name,
+            labels: self.labels.unwrap_or_default(),
+            // Nothing reads them, tools write them often, and kubectl keeps the whole object in one of them.
+            annotations: BTreeMap::new(),
+            generation: self.generation.unwrap_or_default(),
+            uid: self.uid.unwrap_or_default(),
+        };
+        (of_client, own)
     }
 }
 
@@ -126,24 +153,27 @@ impl<'de, S: Spec> Deserialize<'de> for Watched<S> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Raw {
-            metadata: ObjectMeta,
+            metadata: RawMeta,
             // Read as JSON first, which cannot fail: an error here would end the whole list, and with it the watch.
             #[serde(default)]
             spec: Value,
             #[serde(default)]
             status: Value,
         }
-        let Raw { mut metadata, mut spec, status } = Raw::deserialize(from)?;
+        let Raw { metadata, mut spec, status } = Raw::deserialize(from)?;
         remove_nulls(&mut spec);
         let mut assets = BTreeSet::new();
         let fields = spec.as_object().into_iter().flatten();
         for (name, value) in fields.clone().filter(|(name, _)| !S::WITHOUT_ASSETS.contains(&name.as_str())) {
             find_assets(name, value, &mut assets);
         }
-        let fields = fields.map(|(name, _)| name.clone()).collect();
+        let is_default = |name: &str, value: &Value| {
+            S::DEFAULTS.iter().any(|default| *default == (name, value.as_str().unwrap_or_default()))
+        };
+        let fields = fields.filter(|(name, value)| !is_default(name, value)).map(|(name, _)| name.clone()).collect();
         let spec = if spec.is_null() { Ok(S::default()) } else { read_spec(&spec) };
-        let (reported, is_operated) = (Reported::read(status), S::HAS_WORKLOAD && is_operated(&metadata));
-        let meta = meta_of(&mut metadata);
+        let (reported, is_operated) = (Reported::read(status), S::HAS_WORKLOAD && metadata.is_operated());
+        let (metadata, meta) = metadata.split();
         Ok(Self { metadata, meta, spec, assets, fields, reported, is_operated })
     }
 }
@@ -214,61 +244,25 @@ fn find_assets(field: &str, value: &Value, found: &mut BTreeSet<(AssetKind, Stri
     }
 }
 
-/// Written out, because kube's derive wants the schema of the kind as well.
-impl<S: Spec> Resource for Watched<S> {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        S::KIND.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        S::VERSION.into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        S::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
 impl<S: Spec> kube_watch::Kind for Watched<S> {
-    fn api(client: Client, namespace: Option<&str>) -> Api<Self> {
-        match namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        }
-    }
+    const KIND: &'static str = S::KIND;
+    const GROUP: &'static str = GROUP;
+    const VERSION: &'static str = S::VERSION;
+    const PLURAL: &'static str = S::PLURAL;
+    const IS_CLUSTER_WIDE: bool = false;
 
-    fn trim(&mut self) {
-        // Versions and managed fields change with every write of a status, which is no change of what is asked for.
-        self.metadata = ObjectMeta {
-            namespace: self.metadata.namespace.take(),
-            name: self.metadata.name.take(),
-            ..ObjectMeta::default()
-        };
+    fn meta_mut(&mut self) -> &mut kube_watch::Meta {
+        &mut self.metadata
     }
 }
 
 trimmed!(
     /// A Secret; values are in base64.
-    pub(crate) Secret { metadata: ObjectMeta, data: BTreeMap<String, String> }
+    pub(crate) Secret { metadata: kube_watch::Meta, data: BTreeMap<String, String> }
 );
 trimmed!(
     /// A ConfigMap; binary values are in base64.
-    pub(crate) ConfigMap { metadata: ObjectMeta, data: BTreeMap<String, String>, binary_data: BTreeMap<String, String> }
+    pub(crate) ConfigMap { metadata: kube_watch::Meta, data: BTreeMap<String, String>, binary_data: BTreeMap<String, String> }
 );
 resource!(Secret, "", "v1", "secrets", namespaced);
 resource!(ConfigMap, "", "v1", "configmaps", namespaced);
@@ -348,6 +342,17 @@ mod tests {
         let object = json!({"metadata": {"namespace": "a", "name": "p"}, "spec": spec});
         let prometheus: Watched<PrometheusSpec> = serde_json::from_value(object).unwrap();
         assert_eq!(prometheus.assets, [(AssetKind::Secret, "jobs".to_owned())].into());
+    }
+
+    #[test]
+    fn what_the_definition_puts_into_an_object_is_not_called_set() {
+        let fields = |port: &str| {
+            let spec = json!({"portName": port, "replicas": 1});
+            let object = json!({"metadata": {"namespace": "a", "name": "p"}, "spec": spec});
+            serde_json::from_value::<Watched<PrometheusSpec>>(object).unwrap().fields.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(fields("web"), ["replicas"]);
+        assert_eq!(fields("http-web"), ["portName", "replicas"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `http_sd_configs`.
 
+use super::url::check_http_url;
 use crate::Error;
 use crate::http::HttpClientConfig;
 use crate::schema::{Duration, Fields, Inline, Url, section};
@@ -22,13 +23,5 @@ section! {
 }
 
 fn check_http_sd(config: &mut HttpSdConfig, f: &mut Fields<'_>) -> Result<(), Error> {
-    let url = config.url.as_str();
-    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
-        return Err(f.refuse("url", "URL scheme must be 'http' or 'https'"));
-    };
-    // Go's `url.Parse` takes `http:///path`, with an empty host.
-    if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
-        return Err(f.refuse("url", "host is missing in URL"));
-    }
-    Ok(())
+    check_http_url(&config.url, f, "url")
 }

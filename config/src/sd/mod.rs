@@ -1,61 +1,186 @@
 //! Service discoveries: the table of kinds, and each kind's section.
 
+mod aws;
+mod azure;
+mod codecs;
+mod consul;
+mod digitalocean;
 mod dns;
+mod docker;
+mod eureka;
 mod file;
+mod gce;
+mod hetzner;
 mod http;
+mod ionos;
 mod kubernetes;
+mod kuma;
+mod linode;
+mod marathon;
+mod nomad;
+mod openstack;
+mod outscale;
+mod ovhcloud;
+mod puppetdb;
+mod scaleway;
+mod stackit;
 mod static_config;
+mod triton;
 mod unserved;
+mod url;
+mod uyuni;
+mod vultr;
 
+pub use aws::{Ec2Filter, Ec2SdConfig, LightsailSdConfig};
+pub use azure::AzureSdConfig;
+pub use consul::ConsulSdConfig;
+pub use digitalocean::{DigitalOceanRole, DigitalOceanSdConfig};
 pub use dns::DnsSdConfig;
+pub use docker::{DockerFilter, DockerSdConfig, DockerSwarmSdConfig};
+pub use eureka::EurekaSdConfig;
 pub use file::FileSdConfig;
+pub use gce::GceSdConfig;
+pub use hetzner::{HetznerRole, HetznerSdConfig};
 pub use http::HttpSdConfig;
+pub use ionos::IonosSdConfig;
 pub use kubernetes::{AttachMetadata, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig, KubernetesSelector};
+pub use kuma::KumaSdConfig;
+pub use linode::LinodeSdConfig;
+pub use marathon::MarathonSdConfig;
+pub use nomad::NomadSdConfig;
+pub use openstack::{OpenstackRole, OpenstackSdConfig};
+pub use outscale::OutscaleSdConfig;
+pub use ovhcloud::OvhcloudSdConfig;
+pub use puppetdb::PuppetDbSdConfig;
+pub use scaleway::{ScalewayRole, ScalewaySdConfig};
+pub use stackit::StackitSdConfig;
 pub use static_config::StaticConfig;
+pub use triton::TritonSdConfig;
 pub use unserved::UnservedSd;
+pub use uyuni::UyuniSdConfig;
+pub use vultr::VultrSdConfig;
 
 pub(crate) use file::stars_in_last_part;
 
 use model::RelabelRule;
 
 use crate::Error;
-use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section, Shape};
+use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section as _, Shape};
 use crate::yaml::Yaml;
 
-/// One service discovery.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SdConfig {
-    /// Targets that are listed in the configuration itself: one entry of `static_configs`.
-    Static(StaticConfig),
-    /// Targets from files that something else writes.
-    File(FileSdConfig),
-    /// Targets from a Kubernetes API server.
-    Kubernetes(Box<KubernetesSdConfig>),
+/// A kind of discovery whose settings are described.
+struct Kind {
+    field: &'static str,
+    doc: &'static str,
+    /// Reads one item of the list.
+    decode: fn(&mut Fields<'_>) -> Result<SdConfig, Error>,
+    shape: fn() -> Shape,
+}
+
+/// Declares the kinds: the variants of [`SdConfig`], and how each is read and printed. To add one: a file with its section, a line
+/// here, and what finds its targets in the crate `discovery`.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $kind:ident($section:ty) = $field:literal;)+) => {
+        /// One service discovery.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum SdConfig {
+            $($(#[doc = $doc])+ $kind(Box<$section>),)+
+            /// Another discovery that is not served yet.
+            Unserved(UnservedSd),
+        }
+
+        impl SdConfig {
+            /// The name of the field: `static_configs`, `kubernetes_sd_configs`.
+            #[must_use]
+            pub fn field(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $field,)+
+                    Self::Unserved(sd) => sd.kind,
+                }
+            }
+
+            fn to_map(&self) -> Yaml {
+                match self {
+                    $(Self::$kind(config) => config.to_map(),)+
+                    Self::Unserved(config) => config.settings.yaml().clone(),
+                }
+            }
+        }
+
+        const KINDS: &[Kind] = &[$(Kind {
+            field: $field,
+            doc: concat!($($doc),+),
+            decode: |f| Ok(SdConfig::$kind(Box::new(<$section>::decode(f, ())?))),
+            shape: || Shape::Section(<$section>::describe()),
+        }),+];
+    };
+}
+
+kinds! {
+    /// Targets from the virtual machines of Azure.
+    Azure(AzureSdConfig) = "azure_sd_configs";
+    /// Targets from the services that a Consul server knows.
+    Consul(ConsulSdConfig) = "consul_sd_configs";
+    /// Targets from the droplets or databases of DigitalOcean.
+    DigitalOcean(DigitalOceanSdConfig) = "digitalocean_sd_configs";
     /// Targets from DNS records.
-    Dns(DnsSdConfig),
+    Dns(DnsSdConfig) = "dns_sd_configs";
+    /// Targets from the containers of a Docker daemon.
+    Docker(DockerSdConfig) = "docker_sd_configs";
+    /// Targets from the nodes, services or tasks of a Docker swarm.
+    DockerSwarm(DockerSwarmSdConfig) = "dockerswarm_sd_configs";
+    /// Targets from the instances of EC2.
+    Ec2(Ec2SdConfig) = "ec2_sd_configs";
+    /// Targets from the instances that register with Eureka.
+    Eureka(EurekaSdConfig) = "eureka_sd_configs";
+    /// Targets from files, which are read again when they change.
+    File(FileSdConfig) = "file_sd_configs";
+    /// Targets from the instances of Google Compute Engine.
+    Gce(GceSdConfig) = "gce_sd_configs";
+    /// Targets from the servers of Hetzner.
+    Hetzner(HetznerSdConfig) = "hetzner_sd_configs";
     /// Targets from an HTTP endpoint.
-    Http(Box<HttpSdConfig>),
-    /// Another discovery that is not served yet.
-    Unserved(UnservedSd),
+    Http(HttpSdConfig) = "http_sd_configs";
+    /// Targets from the servers of IONOS Cloud.
+    Ionos(IonosSdConfig) = "ionos_sd_configs";
+    /// Targets from the objects of a Kubernetes API server.
+    Kubernetes(KubernetesSdConfig) = "kubernetes_sd_configs";
+    /// Targets from the control plane of Kuma.
+    Kuma(KumaSdConfig) = "kuma_sd_configs";
+    /// Targets from the instances of Lightsail.
+    Lightsail(LightsailSdConfig) = "lightsail_sd_configs";
+    /// Targets from the instances of Linode.
+    Linode(LinodeSdConfig) = "linode_sd_configs";
+    /// Targets from the apps of Marathon.
+    Marathon(MarathonSdConfig) = "marathon_sd_configs";
+    /// Targets from the services that a Nomad server knows.
+    Nomad(NomadSdConfig) = "nomad_sd_configs";
+    /// Targets from the hypervisors, instances or load balancers of OpenStack.
+    Openstack(OpenstackSdConfig) = "openstack_sd_configs";
+    /// Targets from the virtual machines of Outscale.
+    Outscale(OutscaleSdConfig) = "outscale_sd_configs";
+    /// Targets from the servers of OVHcloud.
+    Ovhcloud(OvhcloudSdConfig) = "ovhcloud_sd_configs";
+    /// Targets from the resources of PuppetDB.
+    PuppetDb(PuppetDbSdConfig) = "puppetdb_sd_configs";
+    /// Targets from the servers of Scaleway.
+    Scaleway(ScalewaySdConfig) = "scaleway_sd_configs";
+    /// Targets from the servers of STACKIT.
+    Stackit(StackitSdConfig) = "stackit_sd_configs";
+    /// Targets that are listed here.
+    Static(StaticConfig) = "static_configs";
+    /// Targets from the containers or compute nodes of Triton.
+    Triton(TritonSdConfig) = "triton_sd_configs";
+    /// Targets from the systems that Uyuni manages.
+    Uyuni(UyuniSdConfig) = "uyuni_sd_configs";
+    /// Targets from the instances of Vultr.
+    Vultr(VultrSdConfig) = "vultr_sd_configs";
 }
 
 impl SdConfig {
-    /// The name of the field: `static_configs`, `kubernetes_sd_configs`.
-    #[must_use]
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::Static(_) => "static_configs",
-            Self::File(_) => "file_sd_configs",
-            Self::Kubernetes(_) => "kubernetes_sd_configs",
-            Self::Dns(_) => "dns_sd_configs",
-            Self::Http(_) => "http_sd_configs",
-            Self::Unserved(sd) => sd.kind,
-        }
-    }
-
     /// The mechanisms of discovery that a configuration may name, such as `kubernetes`, and whether each finds targets here.
     pub fn mechanisms() -> impl Iterator<Item = (&'static str, bool)> {
-        let described = KINDS.iter().map(|kind| (kind.field, kind.served));
+        let described = KINDS.iter().map(|kind| (kind.field, true));
         let all = described.chain(unserved::KINDS.iter().map(|field| (*field, false)));
         all.map(|(field, served)| (field.trim_end_matches("_configs").trim_end_matches("_sd"), served))
     }
@@ -64,17 +189,6 @@ impl SdConfig {
     #[must_use]
     pub fn is_served(&self) -> bool {
         !matches!(self, Self::Unserved(_))
-    }
-
-    fn to_map(&self) -> Yaml {
-        match self {
-            Self::Static(config) => config.to_map(),
-            Self::File(config) => config.to_map(),
-            Self::Kubernetes(config) => config.to_map(),
-            Self::Dns(config) => config.to_map(),
-            Self::Http(config) => config.to_map(),
-            Self::Unserved(config) => config.settings.yaml().clone(),
-        }
     }
 }
 
@@ -102,59 +216,6 @@ pub(crate) fn check_static_targets(
     }
 }
 
-/// A kind of discovery.
-struct Kind {
-    field: &'static str,
-    doc: &'static str,
-    /// Reads one item of the list; its index is given.
-    decode: fn(&mut Fields<'_>, usize) -> Result<SdConfig, Error>,
-    shape: fn() -> Shape,
-    served: bool,
-}
-
-/// The kinds whose settings are described. To add one: a file with its section, a variant of [`SdConfig`], a row here.
-const KINDS: [Kind; 5] = [
-    Kind {
-        field: "dns_sd_configs",
-        doc: "Targets from DNS records.",
-        decode: |f, _| DnsSdConfig::decode(f, ()).map(SdConfig::Dns),
-        shape: || Shape::Section(DnsSdConfig::describe()),
-        served: true,
-    },
-    Kind {
-        field: "file_sd_configs",
-        doc: "Targets from files, which are read again when they change.",
-        decode: |f, _| FileSdConfig::decode(f, ()).map(SdConfig::File),
-        shape: || Shape::Section(FileSdConfig::describe()),
-        served: true,
-    },
-    Kind {
-        field: "http_sd_configs",
-        doc: "Targets from an HTTP endpoint.",
-        decode: |f, _| HttpSdConfig::decode(f, ()).map(|config| SdConfig::Http(Box::new(config))),
-        shape: || Shape::Section(HttpSdConfig::describe()),
-        served: true,
-    },
-    Kind {
-        field: "kubernetes_sd_configs",
-        doc: "Targets from the objects of a Kubernetes API server.",
-        decode: |f, _| KubernetesSdConfig::decode(f, ()).map(|config| SdConfig::Kubernetes(Box::new(config))),
-        shape: || Shape::Section(KubernetesSdConfig::describe()),
-        served: true,
-    },
-    Kind {
-        field: "static_configs",
-        doc: "Targets that are listed here.",
-        decode: |f, i| {
-            let config = StaticConfig::decode(f, ())?;
-            // Upstream names a static group by its index; errors and the API show that.
-            Ok(SdConfig::Static(StaticConfig { source: i.to_string(), ..config }))
-        },
-        shape: || Shape::Section(StaticConfig::describe()),
-        served: true,
-    },
-];
-
 /// Every `*_sd_configs` and `static_configs` of a section.
 pub(crate) enum Discoveries {}
 
@@ -163,11 +224,11 @@ impl Codec<Vec<SdConfig>> for Discoveries {
 
     fn decode(f: &mut Fields<'_>, _name: &'static str, (): ()) -> Result<Option<Vec<SdConfig>>, Error> {
         let mut found = Vec::new();
-        for kind in &KINDS {
+        for kind in KINDS {
             read(f, kind.field, &mut found, kind.decode)?;
         }
         for field in unserved::KINDS {
-            read(f, field, &mut found, |f, _| {
+            read(f, field, &mut found, |f| {
                 Ok(SdConfig::Unserved(UnservedSd { kind: field, settings: Opaque::of(f) }))
             })?;
         }
@@ -185,10 +246,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
     }
 
     fn shape() -> Shape {
-        let described = KINDS.iter().map(|kind| {
-            let flags = if kind.served { Flags::NONE } else { Flags::NONE.unserved("it finds no targets yet") };
-            doc(kind.field, kind.doc, (kind.shape)(), flags)
-        });
+        let described = KINDS.iter().map(|kind| doc(kind.field, kind.doc, (kind.shape)(), Flags::NONE));
         let others = unserved::KINDS.iter().map(|field| {
             let flags = Flags::NONE.unserved("it finds no targets yet");
             doc(field, "Accepted without a check of its settings.", Shape::Scalar("any"), flags)
@@ -216,7 +274,7 @@ fn read(
     f: &mut Fields<'_>,
     field: &'static str,
     found: &mut Vec<SdConfig>,
-    decode: impl Fn(&mut Fields<'_>, usize) -> Result<SdConfig, Error>,
+    decode: impl Fn(&mut Fields<'_>) -> Result<SdConfig, Error>,
 ) -> Result<(), Error> {
     let source = f.source;
     for (i, (item, path)) in f.items(field)?.into_iter().enumerate() {
@@ -224,8 +282,12 @@ fn read(
         if item.is_null() {
             return Err(source.error(item.pos, path, format!("empty or null section in {field}")));
         }
-        let mut inner = Fields::new(source, Some(item), path)?;
-        found.push(decode(&mut inner, i)?);
+        let mut sd = decode(&mut Fields::new(source, Some(item), path)?)?;
+        // Upstream names a static group by its index; errors and the API show that.
+        if let SdConfig::Static(group) = &mut sd {
+            group.source = i.to_string();
+        }
+        found.push(sd);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use config::{AttachMetadata, KubernetesRole};
+use config::{AttachMetadata, KubernetesRole, SdConfig};
 use model::{Labels, TargetLabels};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn is_seen(case: &Value, kind: Kind, object: &Object) -> bool {
     config["selectors"].as_array().unwrap().iter().all(|selector| {
         let role = role(selector["role"].as_str().unwrap());
         let Some((key, value)) = selector["label"].as_str().unwrap().split_once('=') else { return true };
-        let found = object.meta().labels.as_ref().and_then(|labels| labels.get(key));
+        let found = object.meta().labels.get(key);
         primary(role) != kind || found.is_some_and(|found| found == value)
     })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{KubernetesRole, KubernetesSdConfig, SdConfig};
+use config::{KubernetesRole, KubernetesSdConfig};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube_watch::{Changes, Key};
@@ -14,15 +14,11 @@ use super::objects::{Kind, ObjectStore as _};
 use super::role::{group, is_affected, leads_to, primary};
 use super::watched::Objects;
 use crate::Error;
-use crate::discoverer::{self, Context, Discoverer, Surroundings};
+use crate::discoverer::{Context, Discoverer, Surroundings};
 use crate::store::Publisher;
 
-/// The row of the table of kinds.
-pub(crate) const KIND: discoverer::Kind = discoverer::Kind { field: "kubernetes_sd_configs", new };
-
-fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
-    let SdConfig::Kubernetes(config) = config else { return None };
-    Some(Box::new(Kubernetes { config: config.as_ref().clone(), around: context.kubernetes.clone() }))
+pub(crate) fn new(config: &KubernetesSdConfig, context: &Context) -> Box<dyn Discoverer> {
+    Box::new(Kubernetes { config: config.clone(), around: context.kubernetes.clone() })
 }
 
 /// The pause before the name of the own namespace is looked for again.

@@ -46,10 +46,7 @@ pub(crate) fn references(endpoints: &Endpoints) -> impl Iterator<Item = &TargetR
 
 /// Has the API server left addresses out, because an object holds a thousand at most?
 pub(crate) fn is_truncated(endpoints: &Endpoints) -> bool {
-    let annotations = endpoints.metadata.annotations.as_ref();
-    annotations
-        .and_then(|all| all.get("endpoints.kubernetes.io/over-capacity"))
-        .is_some_and(|value| value == "truncated")
+    endpoints.metadata.annotations.get("endpoints.kubernetes.io/over-capacity") == Some("truncated")
 }
 
 /// Namespace and name of the pod that a reference names.

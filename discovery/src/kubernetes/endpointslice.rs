@@ -2,14 +2,15 @@
 //! EndpointSlice → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
-use kube_watch::{ObjectMeta, name, namespace};
+use kube_watch::{Meta, name, namespace};
 use model::labels::ADDRESS;
 use model::{LabelsBuilder, TargetGroup, TargetLabels};
 
 use super::endpoints::{Behind, PodsBehind, set_matching_container};
-use super::meta::{object_labels, sanitise, set, set_namespace, set_node, set_service};
+use super::meta::{object_labels, set, set_namespace, set_node, set_service};
 use super::objects::{EndpointSlice, Kind, Object, ObjectStore, SliceEndpoint, SlicePort, TargetRef};
 use crate::host_port::host_port;
+use crate::meta::sanitise;
 
 /// The targets of an EndpointSlice.
 pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
@@ -47,8 +48,8 @@ pub(crate) fn references(slice: &EndpointSlice) -> impl Iterator<Item = &TargetR
 }
 
 /// The service that the slice belongs to.
-pub(crate) fn service_name(meta: &ObjectMeta) -> Option<&str> {
-    meta.labels.as_ref()?.get("kubernetes.io/service-name").map(String::as_str)
+pub(crate) fn service_name(meta: &Meta) -> Option<&str> {
+    meta.labels.get("kubernetes.io/service-name")
 }
 
 /// Of a dual-stack service only the slices of its first address family are used; the others lead to the same pods.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Key, ObjectMeta, Scope, TrimmedMeta, Watch, Watches, name};
+use kube_watch::{ApiServer, Changes, Key, Meta, Scope, Watch, Watches, name};
 
 use super::objects::{
     Address, EndpointSlice, Endpoints, Kind, Node, Object, Service, ServicePort, ServiceSpec, SliceConditions,
@@ -139,17 +139,10 @@ fn slices(addresses: &[NodeAddress], is_ipv4: bool) -> Vec<&NodeAddress> {
     addresses.iter().filter(|address| address.is_ipv4 == is_ipv4 && seen.insert(&address.ip)).collect()
 }
 
-fn metadata(service: &Key, name: String, more: &[(&str, &str)]) -> TrimmedMeta {
+fn metadata(service: &Key, name: String, more: &[(&str, &str)]) -> Meta {
     let labels =
         [("k8s-app", "kubelet"), ("app.kubernetes.io/name", "kubelet"), ("app.kubernetes.io/managed-by", MANAGER)];
-    let labels = labels.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    ObjectMeta {
-        namespace: Some(service.namespace.clone()),
-        name: Some(name),
-        labels: Some(labels.collect()),
-        ..ObjectMeta::default()
-    }
-    .into()
+    Meta::new(service.namespace.as_str(), name).with_labels(labels.iter().chain(more).copied().collect())
 }
 
 fn ports() -> Vec<ServicePort> {

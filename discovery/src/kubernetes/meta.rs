@@ -1,10 +1,11 @@
 //! The names of the `__meta_kubernetes_*` labels, and the labels that several roles share.
 
 use config::AttachMetadata;
-use kube_watch::{ObjectMeta, name, namespace};
+use kube_watch::{Meta, name, namespace};
 use model::LabelsBuilder;
 
 use super::objects::{Kind, Object, ObjectStore};
+pub(crate) use crate::meta::sanitise;
 
 const PREFIX: &str = "__meta_kubernetes_";
 
@@ -21,16 +22,10 @@ pub(crate) fn set(labels: &mut LabelsBuilder, name: &str, value: &str) {
     }
 }
 
-/// Makes a part of a label name of a key of Kubernetes: other characters become underscores.
-pub(crate) fn sanitise(key: &str) -> String {
-    // `strutil.SanitizeLabelName`, whatever names the job allows: `a.b` and `a-b` become one label.
-    key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
-}
-
 /// The object's labels and annotations, as `__meta_kubernetes_<prefix>_label_…` and so on.
-pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMeta) {
-    for (map, what) in [(&meta.labels, "label"), (&meta.annotations, "annotation")] {
-        for (key, value) in map.iter().flatten() {
+pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &Meta) {
+    for (pairs, what) in [(&meta.labels, "label"), (&meta.annotations, "annotation")] {
+        for (key, value) in pairs.iter() {
             let key = sanitise(key);
             set(labels, &format!("{prefix}_{what}_{key}"), value);
             // An empty value leaves no label of its own; only this one tells that the object has the key.
@@ -40,7 +35,7 @@ pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMe
 }
 
 /// The labels that every object of a role gives: `<prefix>_name`, its labels and annotations, its namespace.
-pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
+pub(crate) fn object_labels(prefix: &str, meta: &Meta) -> LabelsBuilder {
     let mut labels = LabelsBuilder::default();
     set(&mut labels, "namespace", namespace(meta));
     set(&mut labels, &format!("{prefix}_name"), name(meta));
@@ -49,12 +44,7 @@ pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
 }
 
 /// Sets the labels of the namespace, if `attach_metadata.namespace` is set.
-pub(crate) fn set_namespace(
-    labels: &mut LabelsBuilder,
-    meta: &ObjectMeta,
-    attach: AttachMetadata,
-    store: &dyn ObjectStore,
-) {
+pub(crate) fn set_namespace(labels: &mut LabelsBuilder, meta: &Meta, attach: AttachMetadata, store: &dyn ObjectStore) {
     if !attach.namespace {
         return;
     }

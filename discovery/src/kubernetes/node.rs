@@ -4,9 +4,10 @@ use kube_watch::name;
 use model::labels::{ADDRESS, INSTANCE};
 use model::{LabelsBuilder, TargetGroup};
 
-use super::meta::{sanitise, set, set_maps};
+use super::meta::{set, set_maps};
 use super::objects::Node;
 use crate::host_port::host_port;
+use crate::meta::sanitise;
 
 /// The types of address, the preferred one first.
 const PREFERRED: [&str; 6] = ["InternalIP", "InternalDNS", "ExternalIP", "ExternalDNS", "LegacyHostIP", "Hostname"];

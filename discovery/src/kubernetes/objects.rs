@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube_watch::{
-    ApiServer, Changes, Failure, Key, Namespace, ObjectMeta, Scope, TrimmedMeta, Watch, Watches, resource, trimmed,
-};
+use kube_watch::{ApiServer, Changes, Failure, Key, Meta, Namespace, Scope, Watch, Watches, resource, trimmed};
 use model::Labels;
+use serde::{Deserialize, Deserializer};
 
-trimmed!(pub(crate) Pod { metadata: TrimmedMeta, spec: PodSpec, status: PodStatus });
+trimmed!(pub(crate) Pod { metadata: Meta, spec: PodSpec, status: PodStatus });
 trimmed!(pub(crate) PodSpec { containers: Vec<Container>, init_containers: Vec<Container>, node_name: String });
 trimmed!(pub(crate) Container { name: String, image: String, ports: Vec<ContainerPort> });
 trimmed!(pub(crate) ContainerPort { container_port: u32, name: String, protocol: String });
@@ -18,10 +17,22 @@ trimmed!(pub(crate) PodStatus {
     #[serde(rename = "hostIP")]
     host_ip: String,
     phase: String,
-    conditions: Vec<Condition>,
+    #[serde(rename = "conditions")]
+    ready: Ready,
     container_statuses: Vec<ContainerStatus>,
     init_container_statuses: Vec<ContainerStatus>,
 });
+/// The status of the condition `Ready`, which is all that the labels of a pod say of its conditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ready(pub(crate) Option<String>);
+
+impl<'de> Deserialize<'de> for Ready {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let conditions = Vec::<Condition>::deserialize(from)?;
+        Ok(Self(conditions.into_iter().find(|condition| condition.kind == "Ready").map(|condition| condition.status)))
+    }
+}
+
 trimmed!(pub(crate) Condition {
     #[serde(rename = "type")]
     kind: String,
@@ -33,7 +44,7 @@ trimmed!(pub(crate) ContainerStatus {
     container_id: String,
 });
 
-trimmed!(pub(crate) Node { metadata: TrimmedMeta, spec: NodeSpec, status: NodeStatus });
+trimmed!(pub(crate) Node { metadata: Meta, spec: NodeSpec, status: NodeStatus });
 trimmed!(pub(crate) NodeSpec {
     #[serde(rename = "providerID")]
     provider_id: String,
@@ -51,7 +62,7 @@ trimmed!(pub(crate) DaemonEndpoint {
     port: u32,
 });
 
-trimmed!(pub(crate) Service { metadata: TrimmedMeta, spec: ServiceSpec, status: ServiceStatus });
+trimmed!(pub(crate) Service { metadata: Meta, spec: ServiceSpec, status: ServiceStatus });
 trimmed!(pub(crate) ServiceSpec {
     #[serde(rename = "type")]
     kind: String,
@@ -70,12 +81,12 @@ trimmed!(pub(crate) ServiceStatus { load_balancer: LoadBalancer });
 trimmed!(pub(crate) LoadBalancer { ingress: Vec<LoadBalancerIngress> });
 trimmed!(pub(crate) LoadBalancerIngress { ip: String });
 
-trimmed!(pub(crate) Endpoints { metadata: TrimmedMeta, subsets: Vec<Subset> });
+trimmed!(pub(crate) Endpoints { metadata: Meta, subsets: Vec<Subset> });
 trimmed!(pub(crate) Subset { addresses: Vec<Address>, not_ready_addresses: Vec<Address>, ports: Vec<ServicePort> });
 trimmed!(pub(crate) Address { ip: String, hostname: String, node_name: Option<String>, target_ref: Option<TargetRef> });
 trimmed!(pub(crate) TargetRef { kind: String, name: String, namespace: String });
 
-trimmed!(pub(crate) EndpointSlice { metadata: TrimmedMeta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
+trimmed!(pub(crate) EndpointSlice { metadata: Meta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
 trimmed!(pub(crate) SliceEndpoint {
     addresses: Vec<String>,
     conditions: SliceConditions,
@@ -94,7 +105,7 @@ trimmed!(pub(crate) SlicePort {
     app_protocol: Option<String>,
 });
 
-trimmed!(pub(crate) Ingress { metadata: TrimmedMeta, spec: IngressSpec });
+trimmed!(pub(crate) Ingress { metadata: Meta, spec: IngressSpec });
 trimmed!(pub(crate) IngressSpec { ingress_class_name: Option<String>, rules: Vec<IngressRule>, tls: Vec<IngressTls> });
 trimmed!(pub(crate) IngressRule { host: String, http: Option<IngressHttp> });
 trimmed!(pub(crate) IngressHttp { paths: Vec<IngressPath> });
@@ -102,8 +113,8 @@ trimmed!(pub(crate) IngressPath { path: String });
 trimmed!(pub(crate) IngressTls { hosts: Vec<String> });
 
 // Of these the owner alone matters, which leads on from the owner of a pod.
-trimmed!(pub(crate) ReplicaSet { metadata: TrimmedMeta });
-trimmed!(pub(crate) Job { metadata: TrimmedMeta });
+trimmed!(pub(crate) ReplicaSet { metadata: Meta });
+trimmed!(pub(crate) Job { metadata: Meta });
 
 resource!(Pod, "", "v1", "pods", namespaced);
 resource!(Node, "", "v1", "nodes", cluster);
@@ -131,7 +142,7 @@ macro_rules! kinds {
 
         impl Object {
             /// The metadata.
-            pub(crate) fn meta(&self) -> &ObjectMeta {
+            pub(crate) fn meta(&self) -> &Meta {
                 match self {
                     $(Self::$kind(object) => &object.metadata),*
                 }

@@ -92,16 +92,15 @@ pub(crate) fn set_port(labels: &mut LabelsBuilder, port: &ContainerPort, protoco
 }
 
 fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) {
-    let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
     // `unknown` as in upstream's `podReady`; the condition itself may say `Unknown`, too.
-    let ready = ready.map_or_else(|| "unknown".to_owned(), |condition| condition.status.to_lowercase());
+    let ready = pod.status.ready.0.as_ref().map_or_else(|| "unknown".to_owned(), |status| status.to_lowercase());
     set(labels, "pod_name", name(&pod.metadata));
     set(labels, "pod_ip", &pod.status.pod_ip);
     set(labels, "pod_ready", &ready);
     set(labels, "pod_phase", &pod.status.phase);
     set(labels, "pod_node_name", &pod.spec.node_name);
     set(labels, "pod_host_ip", &pod.status.host_ip);
-    set(labels, "pod_uid", pod.metadata.uid.as_deref().unwrap_or_default());
+    set(labels, "pod_uid", &pod.metadata.uid);
     set_maps(labels, "pod", &pod.metadata);
     let Some((kind, owner)) = controller(&pod.metadata) else { return };
     set(labels, "pod_controller_kind", kind);

@@ -1,14 +1,14 @@
 //! Label and field selectors, for objects that no API server has filtered.
 
-use kube_watch::{ObjectMeta, name, namespace};
+use kube_watch::{Meta, name, namespace};
 
 /// Does a label selector match? One that cannot be read matches nothing; the API server refuses it as well.
-pub(crate) fn matches_labels(selector: &str, meta: &ObjectMeta) -> bool {
+pub(crate) fn matches_labels(selector: &str, meta: &Meta) -> bool {
     requirements(selector).into_iter().all(|requirement| meets(requirement, meta).unwrap_or(false))
 }
 
 /// Does a field selector match? Only the fields that every kind has are known; others match nothing.
-pub(crate) fn matches_fields(selector: &str, meta: &ObjectMeta) -> bool {
+pub(crate) fn matches_fields(selector: &str, meta: &Meta) -> bool {
     requirements(selector).into_iter().all(|requirement| {
         let Some((field, is_equal, value)) = comparison(requirement) else { return false };
         let own = match field {
@@ -43,8 +43,8 @@ fn comparison(requirement: &str) -> Option<(&str, bool, &str)> {
     }
 }
 
-fn meets(requirement: &str, meta: &ObjectMeta) -> Option<bool> {
-    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+fn meets(requirement: &str, meta: &Meta) -> Option<bool> {
+    let label = |key: &str| meta.labels.get(key);
     if let Some((head, rest)) = requirement.split_once('(') {
         let values = rest.trim_end().strip_suffix(')')?;
         let mut words = head.split_whitespace();
@@ -72,8 +72,7 @@ mod tests {
     #[test]
     fn label_selectors() {
         let labels = [("app", "kubelet"), ("tier", "x"), ("empty", "")];
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let meta = ObjectMeta { labels: Some(labels.into()), ..ObjectMeta::default() };
+        let meta = Meta::default().with_labels(labels.into_iter().collect());
         for selector in [
             "",
             "app=kubelet",
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn field_selectors() {
-        let meta = ObjectMeta { name: Some("n".to_owned()), namespace: Some("s".to_owned()), ..ObjectMeta::default() };
+        let meta = Meta::new("s", "n");
         for selector in ["", "metadata.name=n", "metadata.name==n,metadata.namespace!=d", "metadata.namespace = s"] {
             assert!(matches_fields(selector, &meta), "{selector}");
         }

@@ -146,15 +146,14 @@ fn why_no_addresses(service: &Service, (called, has_object): (&str, bool), pods:
 
 /// How many labels of a selector a pod lacks.
 fn n_unmet(selector: &BTreeMap<String, String>, pod: &Pod) -> usize {
-    let own = |name: &String| pod.metadata.labels.as_ref().and_then(|labels| labels.get(name));
-    selector.iter().filter(|(name, value)| own(name) != Some(value)).count()
+    selector.iter().filter(|(name, value)| pod.metadata.labels.get(name) != Some(value.as_str())).count()
 }
 
 /// The pod that would match but for one label.
 fn nearest(selector: &BTreeMap<String, String>, pods: &[Arc<Pod>]) -> Option<String> {
     let pod = pods.iter().find(|pod| n_unmet(selector, pod) == 1)?;
-    let own = |key: &String| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key));
-    let (key, _) = selector.iter().find(|(key, value)| own(key) != Some(value))?;
+    let own = |key: &str| pod.metadata.labels.get(key);
+    let (key, _) = selector.iter().find(|(key, value)| own(key) != Some(value.as_str()))?;
     let who = name(&pod.metadata);
     Some(match own(key) {
         Some(has) => format!("; pod {who} has {key}={has}"),

@@ -105,6 +105,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::ServiceMonitor, Self::PodMonitor, Self::Probe, Self::ScrapeConfig, Self::PrometheusRule];
+
     /// The kind, as objects spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -190,7 +190,7 @@ scrape_configs:
 - job_name: two
 - job_name: other
   static_configs: [{targets: [a]}]
-  consul_sd_configs: [{server: c}]
+  nerve_sd_configs: [{servers: [c]}]
 - job_name: gone
   file_sd_configs: [{files: [none.json]}]
 ";
@@ -235,7 +235,7 @@ scrape_configs:
     fn what_is_not_there_is_told() {
         assert_eq!(check("two", &[]).out, "[]");
         let ran = check("other", &["--timeout=1h"]);
-        let told = "consul_sd_configs is not served yet and finds no targets\n";
+        let told = "nerve_sd_configs is not served yet and finds no targets\n";
         assert_eq!((ran.code, ran.err.as_str()), (0, told), "{}", ran.out);
         assert_eq!(ran.out.matches("discoveredLabels").count(), 1);
         let ran = check("three", &[]);

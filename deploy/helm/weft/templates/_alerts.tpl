@@ -6,8 +6,6 @@
 {{- $groups := list }}
 {{- $config := eq .Values.mode "config" }}
 {{- $disabled := $rules.disabled }}
-{{- /* Namespaces are asked for all the same, and a Role cannot allow that: it would always fire. */}}
-{{- if eq .Values.mode "namespace" }}{{ $disabled = merge (dict) $disabled (dict "WeftDiscoveryFails" true) }}{{ end }}
 {{- range (fromYaml $text).groups }}
   {{- $kept := list }}
   {{- range .rules }}

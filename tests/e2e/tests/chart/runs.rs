@@ -93,7 +93,6 @@ fn has_the_alerts(weft: &Pod, mode: &str) {
     let mut expected = alerts();
     expected.retain(|alert| match mode {
         "config" => !alert.starts_with("WeftMonitor"),
-        "namespace" => alert != "WeftDiscoveryFails",
         _ => true,
     });
     eventually("the alerts are evaluated", || {

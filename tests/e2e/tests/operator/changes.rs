@@ -183,6 +183,15 @@ fn in_one_namespace(world: &World, token: &str) {
     world.apply(&[binding]);
     let weft = start_weft_as(world, "monitoring", Some(token), &[]);
     wait_for(&weft, &[OPEN, SECURED]);
+    drop(weft);
+
+    println!("a flag says which namespace: nothing is asked for that is forbidden");
+    let flags = ["--operator.namespaces=monitoring", "--operator.kubelet-service="];
+    let weft = start_weft_as(world, "monitoring", Some(token), &flags);
+    wait_for(&weft, &[OPEN, SECURED]);
+    let (_, metrics) = weft.http.get("/metrics").unwrap();
+    let failures = metrics.lines().find(|line| line.starts_with("prometheus_sd_kubernetes_failures_total "));
+    assert_eq!(failures, Some("prometheus_sd_kubernetes_failures_total 0"));
 }
 
 fn secret(password: &str) -> Value {
