@@ -1,14 +1,12 @@
 //! Rules that are measured, and what they read.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use clap::Args;
 use model::Timestamp;
+
+use crate::pages::Pages;
 
 /// Metrics of a target; each of its series is one metric of one shard.
 const METRICS: usize = 100;
@@ -54,36 +52,24 @@ impl RuleOptions {
     }
 }
 
-/// Targets on one address, each at a path of its own.
+/// The targets that rules read.
 #[derive(Debug)]
-pub struct Targets {
-    port: u16,
-    served: Arc<AtomicU64>,
-}
+pub struct Targets(Pages);
 
 impl Targets {
     /// Serves them as long as the process lives.
     ///
     /// # Errors
-    /// When no address is free.
+    /// When no port is free.
     pub fn serve(options: &RuleOptions) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let (port, served) = (listener.local_addr()?.port(), Arc::new(AtomicU64::new(0)));
-        let (counter, series) = (Arc::clone(&served), options.series);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let counter = Arc::clone(&counter);
-                // A scraper that hangs up is nothing to tell.
-                std::thread::spawn(move || connection(&stream, series, &counter).ok());
-            }
-        });
-        Ok(Self { port, served })
+        let series = options.series;
+        Ok(Self(Pages::serve(move |_, out| page(series, Timestamp::now(), out))?))
     }
 
     /// Scrapes that were answered.
     #[must_use]
     pub fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
+        self.0.served()
     }
 
     /// A configuration that scrapes them and evaluates `rules.yml` beside it.
@@ -98,7 +84,7 @@ impl Targets {
             writeln!(
                 out,
                 "- {{job_name: t{target}, metrics_path: /{target}, static_configs: [{{targets: ['127.0.0.1:{}'], labels: {{pod: p{target}}}}}]}}",
-                self.port
+                self.0.port
             )
             .ok();
         }
@@ -106,28 +92,8 @@ impl Targets {
     }
 }
 
-fn connection(stream: &TcpStream, series: usize, served: &AtomicU64) -> Result<()> {
-    let (mut reader, mut writer, mut line) = (BufReader::new(stream), stream, String::new());
-    while reader.read_line(&mut line)? > 0 {
-        // The empty line that ends a request.
-        if line.trim_end().is_empty() {
-            let page = page(series, Timestamp::now());
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\r\n",
-                page.len()
-            );
-            writer.write_all(head.as_bytes())?;
-            writer.write_all(page.as_bytes())?;
-            served.fetch_add(1, Ordering::Relaxed);
-        }
-        line.clear();
-    }
-    Ok(())
-}
-
 /// Counters that grow at different speeds.
-fn page(series: usize, now: Timestamp) -> String {
-    let mut out = String::with_capacity(series * 40);
+fn page(series: usize, now: Timestamp, out: &mut String) {
     for metric in 0..METRICS {
         for shard in (metric..series).step_by(METRICS).map(|series| series / METRICS) {
             let value = now.0 / 1_000 % 10_000_000 * (shard as i64 + 1);
@@ -135,7 +101,6 @@ fn page(series: usize, now: Timestamp) -> String {
             writeln!(out, "metric_{metric}_total{{shard=\"{shard}\"}} {value}").ok();
         }
     }
-    out
 }
 
 #[cfg(test)]
@@ -146,14 +111,15 @@ mod tests {
     fn every_rule_reads_a_series_of_the_page() {
         let options =
             RuleOptions { rules: 250, targets: 2, series: 250, interval: 30, query: "METRIC{shard=\"SHARD\"}".into() };
-        let page = page(options.series, Timestamp(1_000));
-        assert_eq!(page.lines().count(), 250);
+        let mut text = String::new();
+        page(options.series, Timestamp(1_000), &mut text);
+        assert_eq!(text.lines().count(), 250);
         let file = options.file();
         let queries: Vec<&str> =
             file.lines().filter_map(|line| line.trim().strip_prefix("expr: '")?.strip_suffix('\'')).collect();
         assert_eq!(queries.len(), 250);
         for query in queries {
-            assert!(page.lines().any(|line| line.starts_with(&format!("{query} "))), "{query}");
+            assert!(text.lines().any(|line| line.starts_with(&format!("{query} "))), "{query}");
         }
         assert_eq!(file.matches("- name:").count(), 3);
     }
