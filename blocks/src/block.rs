@@ -50,4 +50,10 @@ impl Block {
         self.tombstones.apply(index::number(at), &mut samples);
         Ok((series.labels, samples))
     }
+
+    /// Lets every reading of chunks fail from now on.
+    #[cfg(test)]
+    pub(crate) fn refuse_reads(&mut self) {
+        self.segments.refuse_reads();
+    }
 }

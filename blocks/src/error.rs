@@ -66,10 +66,17 @@ impl Error {
         move |source| Self::Write { path: path.to_owned(), source }
     }
 
+    /// May it be gone the next time? What a disk or a network refuses now it may have then; a file that is missing or too short stays
+    /// so.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_damage = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof);
+        matches!(self, Self::Read { source, .. } if !is_damage(source.kind()))
+    }
+
     pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), why: why.into() }
     }
 }
 
 /// Why bytes make no sense; whoever knows the file adds it.
-pub(crate) type Broken = &'static str;
+pub type Broken = &'static str;

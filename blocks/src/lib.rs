@@ -26,7 +26,7 @@ mod tombstones;
 mod wal;
 
 pub use directory::DataDirectory;
-pub use error::Error;
+pub use error::{Broken, Error};
 pub use export::{Exported, export};
 pub use import::{Import, NOTES, Progress, Report};
 pub use meta::Meta;

@@ -100,6 +100,16 @@ impl Segments {
     }
 }
 
+#[cfg(test)]
+impl Segments {
+    pub(crate) fn refuse_reads(&mut self) {
+        for segment in &mut self.files {
+            // A file that is open for writing only cannot be read.
+            segment.file = File::options().append(true).open(&segment.path).unwrap();
+        }
+    }
+}
+
 impl Segment {
     /// Reads so many bytes, or as many as there are.
     fn fill(&self, at: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<(), Error> {

@@ -41,8 +41,8 @@ pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use querier::{
-    Batch, BatchSink, Column, GroupingHint, Grow, Listing, MergedQuerier, PartReader, Parts, Querier, QuerierError,
-    ReadHints, SamplesNeeded, Selection, SeriesOrder,
+    Batch, BatchSink, Caller, Column, GroupingHint, Grow, Listing, MergedQuerier, PartReader, Parts, Querier,
+    QuerierError, ReadHints, SamplesNeeded, Selection, SeriesOrder, in_gaps,
 };
 pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};

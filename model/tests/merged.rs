@@ -117,3 +117,20 @@ fn a_receiver_that_stops_ends_the_reading() {
     assert!(matches!(ended, Err(QuerierError::Stopped)));
     assert_eq!(seen, 1);
 }
+
+#[test]
+fn replicas_fill_gaps() {
+    let own = store(&[("a", &[(0, 2), (10, 2), (20, 2), (60, 2)]), ("b", &[(0, 2), (10, 2)])]);
+    let replica = store(&[("a", &[(3, 4), (13, 4), (33, 4), (43, 4), (63, 4)]), ("c", &[(1, 4)])]);
+    let querier = MergedQuerier::new(Arc::new(own), Vec::new()).with_replicas(vec![Arc::new(replica)]);
+    let mut found: Vec<(String, Vec<i64>)> = Vec::new();
+    querier
+        .select(&ALL, &ReadHints::default(), &mut |batch| {
+            found.push((batch.columns[0].metric.name().to_owned(), batch.timestamps.iter().map(|ts| ts.0).collect()));
+            Ok(())
+        })
+        .unwrap();
+    let expected: [(&str, Vec<i64>); 3] = [("a", vec![0, 10, 20, 33, 43, 60]), ("b", vec![0, 10]), ("c", vec![1])];
+    assert_eq!(found, expected.map(|(name, times)| (name.to_owned(), times)));
+    assert_eq!(querier.series(&ALL, 0).unwrap().len(), 3);
+}

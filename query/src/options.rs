@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub struct EngineOptions {
     pub scrape_interval_ms: i64,
     /// Threads per query.
     pub threads: usize,
+    /// The same where it changes while the engine runs.
+    pub threads_now: Option<Arc<AtomicUsize>>,
     /// The memory of queries.
     pub memory: Arc<MemoryPool>,
     /// Cost limits.
@@ -70,6 +73,7 @@ impl Default for EngineOptions {
             extensions: false,
             scrape_interval_ms: 60_000,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
+            threads_now: None,
             memory: Arc::default(),
             cost: Arc::default(),
         }
@@ -91,6 +95,11 @@ const FEATURES: [(&str, Switch); 7] = [
 ];
 
 impl EngineOptions {
+    /// The number of threads of a query that begins now.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads_now.as_ref().map_or(self.threads, |now| now.load(Ordering::Relaxed))
+    }
+
     /// The timeout of queries.
     pub(crate) fn timeout(&self) -> Duration {
         self.cost.max_duration().unwrap_or(self.timeout)

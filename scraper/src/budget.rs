@@ -5,10 +5,11 @@
 //! holds most, as long as that job, or target, holds more than the one that waits (max-min fairness). Small reservations do
 //! not wait for this, large ones give the others a moment to finish.
 //!
-//! Invariant: what is reserved never exceeds the budget, and is given back when the reservation is dropped.
+//! Invariant: nothing is reserved beyond the budget, and what is reserved is given back when the reservation is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -33,7 +34,7 @@ pub(crate) struct BodyBudget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    total: usize,
+    total: AtomicUsize,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -91,12 +92,22 @@ impl Default for BodyBudget {
 impl BodyBudget {
     /// So many bytes for the bodies of all targets.
     pub(crate) fn new(total: usize) -> Self {
-        Self(Arc::new(Inner { total, state: Mutex::default(), freed: Notify::new() }))
+        Self(Arc::new(Inner { total: total.into(), state: Mutex::default(), freed: Notify::new() }))
     }
 
     /// The most that one body may hold.
     pub(crate) fn body_max(&self) -> usize {
-        self.0.total / 2
+        self.total() / 2
+    }
+
+    /// Changes the budget. What is reserved already stays so; one that became smaller makes new reservations wait.
+    pub(crate) fn resize(&self, total: usize) {
+        self.0.total.store(total, Ordering::Relaxed);
+        self.0.freed.notify_waiters();
+    }
+
+    fn total(&self) -> usize {
+        self.0.total.load(Ordering::Relaxed)
     }
 
     /// A body of a target of that job; it holds nothing yet.
@@ -120,17 +131,18 @@ impl Reservation {
     /// is for `body_size_limit` to say.
     pub(crate) async fn cover(&mut self, capacity: usize) -> Result<(), Evicted> {
         // The first bytes of each body are free, so most scrapes never take the lock.
-        let wanted = capacity.saturating_sub(FREE_BYTES).min(self.budget.body_max());
-        if wanted <= self.bytes() {
+        let budget = self.budget.clone();
+        // Computed anew: the budget may change meanwhile.
+        let wanted = || capacity.saturating_sub(FREE_BYTES).min(budget.body_max());
+        if wanted() <= self.bytes() {
             return Ok(());
         }
         let began = Instant::now();
-        let budget = self.budget.clone();
         loop {
             // Registered before the attempt: memory freed between the attempt and the wait is not missed.
             let mut freed = std::pin::pin!(budget.0.freed.notified());
             freed.as_mut().enable();
-            if self.reserve(wanted, began) {
+            if self.reserve(wanted(), began) {
                 return Ok(());
             }
             tokio::select! {
@@ -148,13 +160,13 @@ impl Reservation {
         let mut state = self.budget.state();
         // What all others hold: this body's own part is replaced, not added to.
         let rest = state.reserved - held;
-        if rest + wanted > self.budget.0.total {
+        if rest + wanted > self.budget.total() {
             // A large body waits for others to finish before it ends any; a small one would wait longer than it takes
             // to read.
-            let patient = wanted > self.budget.0.total / PATIENT_PART && began.elapsed() < PATIENCE;
+            let patient = wanted > self.budget.total() / PATIENT_PART && began.elapsed() < PATIENCE;
             let waiter =
                 Waiter { id: self.entry.as_ref().map(|entry| entry.id), job: &self.job, held, wanted, patient };
-            state.evict(&waiter, rest + wanted - self.budget.0.total);
+            state.evict(&waiter, (rest + wanted).saturating_sub(self.budget.total()));
             return false;
         }
         state.reserved = rest + wanted;
@@ -209,7 +221,7 @@ impl Reservation {
     }
 
     fn eviction(&self) -> Evicted {
-        Evicted { held: self.bytes(), budget: self.budget.0.total }
+        Evicted { held: self.bytes(), budget: self.budget.total() }
     }
 }
 
@@ -316,6 +328,23 @@ mod tests {
 
     async fn a_moment() {
         sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_changes_while_bodies_are_read() {
+        let budget = BodyBudget::new(8 * MIB);
+        let mut first = budget.body(&job("a"));
+        first.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        budget.resize(2 * MIB);
+        assert_eq!((budget.reserved(), budget.body_max()), (4 * MIB, MIB));
+        let waiting = hold(&budget, &job("b"), MIB);
+        a_moment().await;
+        assert_eq!(budget.reserved(), 4 * MIB, "nothing is reserved beyond the new budget");
+        budget.resize(16 * MIB);
+        a_moment().await;
+        assert_eq!(budget.reserved(), 5 * MIB);
+        drop(first);
+        waiting.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use config::ScrapeConfig;
 use model::{Appender, TargetGroups, Timestamp};
@@ -66,6 +67,17 @@ impl Manager {
             at_once_after: options.at_once_after,
         };
         Ok(Self::over(shared, options))
+    }
+
+    /// Changes [`Options::body_memory`].
+    pub fn set_body_memory(&self, bytes: usize) {
+        self.shared.room.budget.resize(bytes);
+    }
+
+    /// How long a thread that scrapes has been busy with one thing, or stuck: the longest of them.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        self.shared.threads.silent_for()
     }
 
     pub(crate) fn over(shared: Shared, options: Options) -> Self {

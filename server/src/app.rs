@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
-use model::Timestamp;
+use model::{MergedQuerier, Querier, Timestamp};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::active_queries::ActiveQueries;
 use crate::annotations::with_annotation_jobs;
 use crate::api::{InPlace, Reads, Receivers};
+use crate::catch_up::CatchUp;
 use crate::default_config;
 use crate::flags::Flags;
 use crate::last_run::Mark;
-use crate::metric_usage::{Counted, MetricUsage};
+use crate::metric_usage::{Counted, MetricUsage, Origin};
 use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::profiles::Turns;
 use crate::query_log::QueryLog;
@@ -30,8 +31,6 @@ pub(crate) struct App {
     pub(crate) flags: Flags,
     pub(crate) settings: Settings,
     pub(crate) db: Arc<storage::Db>,
-    /// The store, as queries of the API read it: which metrics they ask for is counted.
-    pub(crate) querier: Counted,
     pub(crate) metric_usage: Arc<MetricUsage>,
     pub(crate) engine: RwLock<Arc<query::Engine>>,
     pub(crate) query_slots: Arc<Semaphore>,
@@ -55,6 +54,10 @@ pub(crate) struct App {
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: Arc<scraper::Manager>,
     pub(crate) remote_write: remote::send::Manager,
+    /// Servers that are read from beside the store.
+    pub(crate) remote_read: remote::read::Remotes,
+    /// Whether what was missed is still being fetched from a replica.
+    pub(crate) catch_up: CatchUp,
     pub(crate) rules: rules::Manager,
     pub(crate) notifier: Arc<rules::Notifier>,
     /// Follows objects of the API server, with `--operator`.
@@ -99,6 +102,23 @@ pub(crate) struct Reload {
 }
 
 impl App {
+    /// The store as one request of the API reads it, with what other servers have: which metrics it asks for is counted.
+    pub(crate) fn querier(&self) -> Counted {
+        Counted::new(self.store(), &self.metric_usage, Origin::Api)
+    }
+
+    /// What is stored here, as one request of the API reads it: whoever asks for this server's own series, or may be asked by it.
+    pub(crate) fn own_querier(&self) -> Counted {
+        Counted::new(Arc::<storage::Db>::clone(&self.db), &self.metric_usage, Origin::Api)
+    }
+
+    /// The store with what other servers have, as the configuration in force says.
+    pub(crate) fn store(&self) -> Arc<dyn Querier> {
+        let db: Arc<dyn Querier> = Arc::<storage::Db>::clone(&self.db);
+        let merged = MergedQuerier::new(db, self.remote_read.queriers());
+        Arc::new(merged.with_replicas(self.remote_read.replicas()))
+    }
+
     /// The configuration in force.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read())

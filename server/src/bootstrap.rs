@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::active_queries::{ActiveQueries, NOTED_AFTER};
 use crate::api::{Begun, InPlace, Reads, Receivers, Stop, THREADS_LEFT};
 use crate::app::{App, Ask, Reload, What, load};
+use crate::catch_up::CatchUp;
 use crate::component::Component;
 use crate::container::Container;
 use crate::default_config::NODE_EXPORTER;
@@ -25,14 +26,17 @@ use crate::flags::{Flags, Tenancy, ms};
 use crate::last_run::{End, LastRun, Mark};
 use crate::listen::bind;
 use crate::logging::{self, LogLevel};
-use crate::metric_usage::{Counted, MetricUsage, Origin};
+use crate::metric_usage::MetricUsage;
 use crate::notifications::{Notifications, OUT_OF_MEMORY, STARTING};
 use crate::profiles::Turns;
 use crate::query_log::QueryLog;
 use crate::reload::Reloader;
+use crate::resources::{self, cores};
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{Tokens, Web};
-use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::settings::{
+    Retention, Settings, body_memory, memory_limit, query_memory, storage_options, wanted_of_targets,
+};
 use crate::top_queries::TopQueries;
 use crate::{components, node_exporter, version};
 
@@ -58,7 +62,7 @@ pub(crate) fn run(flags: Flags, level: LogLevel) -> Result<()> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was installed already");
     }
-    let threads = available_parallelism().map_or(1, usize::from) + THREADS_LEFT;
+    let threads = cores() + THREADS_LEFT;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
@@ -94,6 +98,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     let reloader = Reloader::new(Arc::clone(&app), components.clone());
     reloader.apply_file(config).await?;
     tasks.spawn(reloader.run(asked));
+    tasks.spawn(resources::follow(Arc::clone(&app), Container::of_process(), resources::LOOK_EVERY));
     if app.has_default_config() {
         tasks.spawn(node_exporter::follow(Arc::clone(&app), NODE_EXPORTER, node_exporter::LOOK_EVERY));
     }
@@ -183,6 +188,9 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
     let scraper = Arc::new(scraper::Manager::new(appender, &registry, scraping)?);
     let of_requests = (&*user_agent, &resolver);
     let remote_write = components::build_remote_write(&flags, (&db, commits), &scraper, of_requests, &registry)?;
+    let remote_read = components::build_remote_read(&flags, &db, of_requests, &registry)?;
+    // Before the clock is read: from then on the store is told the time.
+    let catch_up = CatchUp::new(&flags, db.last_told()?, &registry)?;
     let watches = kube_watch::Watches::new(&registry)?;
     let operator = components::follow_objects((&flags, &settings), &watches, &engine)?;
     let discovery = discovery::Manager::new(discovery, &registry, watches)?;
@@ -198,7 +206,6 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
     Ok(Arc::new(App {
         flags,
         settings,
-        querier: Counted::new(&db, &metric_usage, Origin::Api),
         metric_usage,
         db,
         engine: RwLock::new(engine),
@@ -217,6 +224,8 @@ fn build_on(begun: Begun, flags: Flags, config: &Config, reloads: Reloads) -> Re
         discovery: Mutex::new(discovery),
         scraper,
         remote_write,
+        remote_read,
+        catch_up,
         rules,
         notifier,
         operator,
@@ -258,8 +267,8 @@ fn options_of_targets(
         user_agent: user_agent.to_owned(),
         resolver: resolver.clone(),
         wanted: wanted_of_targets(flags),
-        body_memory: body_memory(),
-        threads: available_parallelism().map_or(1, usize::from),
+        body_memory: body_memory(memory_limit().unwrap_or(u64::MAX)),
+        threads: cores(),
         at_once_after: Some(START),
     };
     let discovery = discovery::Options {
@@ -280,6 +289,7 @@ fn engine_options(flags: &Flags, settings: &Settings, config: &Config, db: &Arc<
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
         scrape_interval_ms: config.global.scrape_interval_ms,
+        threads_now: Some(Arc::new(AtomicUsize::new(cores()))),
         cost: Arc::new(cost_limits(flags, config)),
         ..query::EngineOptions::default()
     };

@@ -7,7 +7,7 @@
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
 //!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`,
 //!   `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `summary`, `profiles/`, `protobuf`, `version`, `clock`, `default_config`,
-//!   `node_exporter`.
+//!   `node_exporter`, `resources`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod active_queries;
@@ -15,6 +15,7 @@ mod annotations;
 mod api;
 mod app;
 mod bootstrap;
+mod catch_up;
 mod clock;
 mod component;
 mod components;
@@ -33,6 +34,7 @@ mod profiles;
 mod protobuf;
 mod query_log;
 mod reload;
+mod resources;
 mod rule_groups;
 mod rule_language;
 mod self_metrics;

@@ -61,6 +61,8 @@ pub(crate) fn rules_context(app: &App, config: &Config) -> Context {
     let stop = app.stop.clone();
     let parts = RulesParts { db: &app.db, usage: &app.metric_usage, notifier: &app.notifier, stop };
     let context = parts.context(app.engine(), &app.flags, &app.settings);
+    // Rules read what other servers have, too, as queries do.
+    let querier = Counted::new(app.store(), &app.metric_usage, Origin::Rule);
     let AlertOptions { outage_tolerance_ms, grace_period_ms, resend_delay_ms } = config.alert_options;
     let flags = context.options;
     Context {
@@ -72,6 +74,7 @@ pub(crate) fn rules_context(app: &App, config: &Config) -> Context {
             resend_delay_ms: resend_delay_ms.unwrap_or(flags.resend_delay_ms),
             ..flags
         },
+        querier: Arc::new(querier),
         ..context
     }
 }
@@ -89,7 +92,7 @@ impl RulesParts<'_> {
         let (notifier, stop) = (Arc::clone(self.notifier), self.stop);
         Context {
             engine,
-            querier: Arc::new(Counted::new(self.db, self.usage, Origin::Rule)),
+            querier: Arc::new(Counted::new(Arc::<storage::Db>::clone(self.db), self.usage, Origin::Rule)),
             appender: Arc::<storage::Db>::clone(self.db),
             notify: Arc::new(move |alerts| notifier.send(alerts)),
             external_labels: model::Labels::empty(),

@@ -113,33 +113,40 @@ pub(crate) fn storage_options(flags: &Flags) -> storage::Options {
 /// What queries may hold: by default half of the container's memory, each a quarter, and never more than is left of it. What
 /// the store may still use, for samples that come in first of all, is not lent to them.
 pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::MemoryPool {
-    let or = |given: u64, default: u64| if given == 0 { default } else { given };
     let container = Container::of_process();
-    let limit = container.limit().unwrap_or(u64::MAX);
-    let all = or(flags.query_max_memory.0, limit / 2);
-    let each = or(flags.query_max_memory_per_query.0, all / 2);
-    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
+    let (all, each) = query_memory_bytes(flags, container.limit().unwrap_or(u64::MAX));
     // Answers that are still being sent hold the pool, and must not keep the store open.
     let db = Arc::downgrade(db);
     let left = move || {
+        // Anew each time, as what is left: both change while the process runs.
+        let limit = container.limit().unwrap_or(u64::MAX);
+        let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
         // A store that may take more than there is takes part of it.
         let of_store = db.upgrade().map_or(0, |db| db.memory_unused() as u64).min(limit / STORE_PART);
         // Where nothing is limited, `u64::MAX`; a quarter of the range leaves room for the subtraction.
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
         signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
-    query::MemoryPool::following(bytes(all), bytes(each), Box::new(left))
+    query::MemoryPool::following(all, each, Box::new(left))
+}
+
+/// What queries may hold together, and what each, of a container with this limit: what the flags say, else half of it and a quarter.
+pub(crate) fn query_memory_bytes(flags: &Flags, limit: u64) -> (usize, usize) {
+    let or = |given: u64, default: u64| if given == 0 { default } else { given };
+    let all = or(flags.query_max_memory.0, limit / 2);
+    let each = or(flags.query_max_memory_per_query.0, all / 2);
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    (bytes(all), bytes(each))
 }
 
 /// What the bodies of scrapes may take while they are read: an eighth of what this process may use.
-pub(crate) fn body_memory() -> usize {
-    usize::try_from((memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20)).unwrap_or(usize::MAX)
+pub(crate) fn body_memory(limit: u64) -> usize {
+    usize::try_from((limit / 8).clamp(32 << 20, 512 << 20)).unwrap_or(usize::MAX)
 }
 
 /// What requests that carry samples may take, as they arrive and while they are stored: as much.
 pub(crate) fn receive_memory() -> usize {
-    body_memory()
+    body_memory(memory_limit().unwrap_or(u64::MAX))
 }
 
 /// What of long URLs may be kept while they arrive: a 64th of what this process may use.
@@ -187,7 +194,7 @@ pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionR
 }
 
 /// Bytes that this process may use: of its control group where that is limited, else of the machine.
-fn memory_limit() -> Option<u64> {
+pub(crate) fn memory_limit() -> Option<u64> {
     Container::of_process().limit()
 }
 

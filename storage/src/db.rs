@@ -323,6 +323,10 @@ impl Db {
         partition_stats::partition_stats(&self.components)
     }
 
+    pub(crate) fn start_time(&self) -> Result<Option<Timestamp>, Error> {
+        stats::start_time(&self.components)
+    }
+
     pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {
         stats::stats(&self.components, limit)
     }

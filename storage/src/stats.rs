@@ -95,13 +95,17 @@ impl Top {
     }
 }
 
+/// The start of the oldest bucket.
+pub(crate) fn start_time(db: &Components) -> Result<Option<Timestamp>, Error> {
+    let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
+    Ok(stored::buckets(db)?.first().copied().into_iter().chain(first_page).min().map(|bucket| bucket.0))
+}
+
 /// Counts what is stored; the lists have at most `limit` entries.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
-    let buckets = stored::buckets(db)?;
-    let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
     let newest = db.bounds.newest.load(Ordering::Relaxed);
     let max_time = stored::newest_end(db)?;
     // From what is stored, not from the clock: an old copy of a directory has series too.
@@ -112,7 +116,7 @@ pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
         sources: alive.len(),
         samples_appended: db.metrics.samples_appended(),
         disk_bytes: stored::disk_bytes(db),
-        min_time: buckets.first().copied().into_iter().chain(first_page).min().map(|bucket| bucket.0),
+        min_time: start_time(db)?,
         max_time: if newest == Timestamp::MIN { max_time } else { Some(newest) },
         ..Stats::default()
     };
@@ -202,9 +206,8 @@ fn count_series(db: &Components, alive: &RoaringBitmap, limit: usize, stats: &mu
 pub(crate) fn refresh_metrics(db: &Components) -> Result<(), Error> {
     let metrics = &db.metrics;
     metrics.storage_bytes.set(i64::try_from(stored::disk_bytes(db)).unwrap_or(i64::MAX));
-    let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
-    if let Some(first) = stored::buckets(db)?.first().copied().into_iter().chain(first_page).min() {
-        metrics.lowest_seconds.set(first.0.as_seconds());
+    if let Some(first) = start_time(db)? {
+        metrics.lowest_seconds.set(first.as_seconds());
     }
     let newest = db.bounds.newest.load(Ordering::Relaxed);
     if newest != Timestamp::MIN {

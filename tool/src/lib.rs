@@ -81,6 +81,7 @@ const COMMANDS: &[Command] = &[
     Command { words: "tsdb create-blocks-from rules", usage: tsdb::import::RULES_USAGE, run: tsdb::import::rules },
     Command { words: "tsdb export", usage: tsdb::export::USAGE, run: tsdb::export::export },
     Command { words: "tsdb import", usage: tsdb::take_over::USAGE, run: tsdb::take_over::import },
+    Command { words: "tsdb import-victoriametrics", usage: tsdb::victoria::USAGE, run: tsdb::victoria::import },
     Command { words: "promql format", usage: promql_edit::FORMAT_USAGE, run: promql_edit::format },
     Command { words: "promql label-matchers set", usage: promql_edit::SET_USAGE, run: promql_edit::set },
     Command { words: "promql label-matchers delete", usage: promql_edit::DELETE_USAGE, run: promql_edit::delete },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use config::HttpClientConfig;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use http_client::{HttpClient, Resolver};
+use http_client::{HttpClient, Resolver, answer};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use url::Url;
@@ -13,6 +13,9 @@ use url::form_urlencoded::Serializer;
 
 /// Where a server is, unless the command line says.
 pub(crate) const SERVER: &str = "http://localhost:9090";
+
+/// As much of an error page is shown.
+const SHOWN_CHARS_MAX: usize = 500;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -141,6 +144,27 @@ impl Server {
             Ok(Reply { status, body: body.into() })
         })
         .map_err(|why| format!("Post {:?}: {why}", shown(&url)))
+    }
+
+    /// Hands out what a GET is answered with, as it comes: however long that takes, but never long without a word.
+    pub(crate) fn stream(&self, url: &Url, take: &mut dyn FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
+        let headers = self.with_own(HeaderMap::new());
+        let late = |_| format!("no answer within {:?}", self.timeout);
+        self.runtime.block_on(async {
+            let response = tokio::time::timeout(self.timeout, self.client.fetch(url, &headers)).await.map_err(late)?;
+            let mut response = response.map_err(|error| error.to_string())?;
+            if !response.status().is_success() {
+                let said = answer::excerpt(&mut response, SHOWN_CHARS_MAX).await;
+                return Err(format!("the server returned HTTP status {}: {said}", response.status()));
+            }
+            loop {
+                let piece = tokio::time::timeout(self.timeout, response.chunk()).await.map_err(late)?;
+                match piece.map_err(|error| model::with_causes(&error))? {
+                    Some(piece) => take(&piece)?,
+                    None => return Ok(()),
+                }
+            }
+        })
     }
 
     fn with_own(&self, mut headers: HeaderMap) -> HeaderMap {

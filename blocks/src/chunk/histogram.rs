@@ -15,6 +15,8 @@ use crate::error::Broken;
 
 /// More buckets than this on one side of a histogram do not fit into a chunk.
 const BUCKETS_MAX: u64 = 1 << 24;
+/// Spans without buckets that a histogram may have in any case.
+pub(super) const EMPTY_SPANS_MAX: usize = 16;
 const GAUGE: u8 = 0b1100_0000;
 
 /// What all histograms of a chunk have in common.
@@ -49,6 +51,10 @@ pub(super) fn decode(encoding: u8, data: &[u8], samples: &mut Samples) -> Result
     // A number takes a bit at least.
     if buckets > data.len() * 8 {
         return Err("a histogram has more buckets than fit into its chunk");
+    }
+    // Each histogram has a copy of the spans, of which empty ones take hardly a bit.
+    if layout.positive.len() + layout.negative.len() > 2 * buckets + EMPTY_SPANS_MAX {
+        return Err("a histogram has more spans than its buckets need");
     }
     let are_floats = matches!(encoding, FLOAT_HISTOGRAM | FLOAT_HISTOGRAM_ST);
     let mut numbers = if are_floats {

@@ -71,7 +71,7 @@ impl<'i> Import<'i> {
         let mut import = Self { store, notes: Notes::read(notes)?, report: Report::default(), watch, progress };
         directory.refused.iter().for_each(|why| import.report.fault(why.clone()));
         match import.all(directory) {
-            Ok(()) => import.report.is_complete = true,
+            Ok(()) => import.report.is_complete = import.report.unread == 0,
             Err(Stop::Asked) => {}
             Err(Stop::Failed(error)) => return Err(error),
         }
@@ -89,7 +89,7 @@ impl<'i> Import<'i> {
             match Block::open(path, meta.clone()) {
                 Ok(block) => self.block(block)?,
                 // The others can be read all the same.
-                Err(error) => self.report.fault(model::with_causes(&error)),
+                Err(error) => self.report.error(&error),
             }
         }
         let names: Vec<Option<String>> = directory.logs.iter().map(|log| self.name_of(log)).collect();
@@ -101,15 +101,16 @@ impl<'i> Import<'i> {
 
     /// The name that a log has in the notes: another one once something was written to it.
     fn name_of(&mut self, log: &Path) -> Option<String> {
-        wal::name(log).map_err(|error| self.report.fault(model::with_causes(&error))).ok()
+        wal::name(log).map_err(|error| self.report.error(&error)).ok()
     }
 
     fn block(&mut self, mut block: Block) -> Result<(), Stop> {
+        let unread_before = self.report.unread;
         let report = &mut self.report;
-        let plan = match Plan::new(&block, &mut |error| report.fault(model::with_causes(&error))) {
+        let plan = match Plan::new(&block, &mut |error| report.error(&error)) {
             Ok(plan) => plan,
             Err(error) => {
-                self.report.fault(model::with_causes(&error));
+                self.report.error(&error);
                 return Ok(());
             }
         };
@@ -121,20 +122,25 @@ impl<'i> Import<'i> {
             let mut gathered = Vec::new();
             for at in &plan.series[batch.series.clone()] {
                 let report = &mut self.report;
-                match block.read(at.at, batch.times, &mut |error| report.fault(model::with_causes(&error))) {
+                match block.read(at.at, batch.times, &mut |error| report.error(&error)) {
                     Ok((labels, samples)) => gathered.push((labels, samples)),
-                    Err(error) => self.report.fault(model::with_causes(&error)),
+                    Err(error) => self.report.error(&error),
                 }
             }
             let done = (i + 1) as u64 * block.meta.samples() / plan.batches.len() as u64;
             self.progress.samples = before + done;
             self.store(&gathered)?;
-            self.notes.note(&ulid, i + 1)?;
+            // Damage stays; what could not be read for now is read again, from this batch on.
+            if self.report.unread == unread_before {
+                self.notes.note(&ulid, i + 1)?;
+            }
             self.watched()?;
         }
         self.progress.samples = before + block.meta.samples();
         self.report.blocks += 1;
-        self.notes.complete(&ulid)?;
+        if self.report.unread == unread_before {
+            self.notes.complete(&ulid)?;
+        }
         Ok(())
     }
 
@@ -143,7 +149,7 @@ impl<'i> Import<'i> {
         for log in logs {
             if let Err(error) = head.learn(log) {
                 is_known = false;
-                self.report.fault(model::with_causes(&error));
+                self.report.error(&error);
             }
         }
         for (log, name) in logs.iter().zip(names) {
@@ -171,7 +177,7 @@ impl<'i> Import<'i> {
         let read = head.samples(log, SAMPLES_AT_ONCE, take, &mut |error| faults.push(error));
         let is_read = read.is_ok();
         faults.extend(read.err());
-        faults.iter().for_each(|error| self.report.fault(model::with_causes(error)));
+        faults.iter().for_each(|error| self.report.error(error));
         stopped.map(|()| is_read)
     }
 
@@ -207,4 +213,69 @@ fn borrowed<'s>(labels: &'s Labels, samples: &'s Samples) -> Option<SeriesSample
         starts: &[],
         exemplars: &[],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kit::MemQuerier;
+    use model::{Committed, MergedQuerier, SeriesAppendError, Timestamp};
+
+    use super::*;
+
+    /// Counts samples.
+    #[derive(Debug, Default)]
+    struct Taken(AtomicUsize);
+
+    impl SeriesAppender for Taken {
+        fn append_series(&self, batch: &SeriesBatch<'_>) -> Result<Committed, SeriesAppendError> {
+            self.0.fetch_add(batch.samples(), Ordering::Relaxed);
+            Ok(Committed { stored: batch.samples() as u32, ..Committed::default() })
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_now_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = Labels::from_pairs([("__name__", "a"), ("job", "j")]);
+        let samples = (1..9).map(|i| (Timestamp(i * 1000), (2, Timestamp::EPOCH))).collect();
+        let store = Arc::new(MemQuerier { series: [(labels, samples)].into(), fails_at: None });
+        // Merged series have no absent slots, as those of a store in label order.
+        let store = MergedQuerier::new(store, vec![Arc::new(MemQuerier::default())]);
+        let from = folder.path().join("from");
+        std::fs::create_dir(&from).unwrap();
+        crate::export(&store, (Timestamp(0), Timestamp(60_000)), &[], &from, &mut |_| {}).unwrap();
+        let (directory, notes) = (DataDirectory::open(&from).unwrap(), folder.path().join(NOTES));
+        let (taken, mut watch) = (Taken::default(), |_: &Progress| ControlFlow::Continue(()));
+        let mut import = Import {
+            store: &taken,
+            notes: Notes::read(&notes).unwrap(),
+            report: Report::default(),
+            watch: &mut watch,
+            progress: Progress::default(),
+        };
+        let [(path, meta)] = &directory.blocks[..] else { panic!("one block") };
+        let mut block = Block::open(path, meta.clone()).unwrap();
+        block.refuse_reads();
+        assert!(import.block(block).is_ok());
+        assert_eq!((import.report.unread, import.report.n_faults, taken.0.load(Ordering::Relaxed)), (1, 1, 0));
+        assert_eq!((import.notes.batches(&meta.ulid), import.notes.is_complete(&meta.ulid)), (0, false));
+        assert!(import.report.to_string().contains("1 of them may pass"), "{}", import.report);
+        let report = Import::run(&directory, &taken, &notes, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((report.is_complete, report.blocks, report.samples, report.n_faults), (true, 1, 8, 0));
+        // A file that is no file cannot be opened for now; one that is missing never comes back.
+        let chunks = path.join("chunks/000001");
+        std::fs::remove_file(&chunks).unwrap();
+        std::fs::create_dir(&chunks).unwrap();
+        let again = folder.path().join("again");
+        let run = || Import::run(&directory, &taken, &again, &mut |_| ControlFlow::Continue(())).unwrap();
+        let report = run();
+        assert_eq!((report.is_complete, report.unread), (false, 1), "{:?}", report.faults);
+        std::fs::remove_dir(&chunks).unwrap();
+        let report = run();
+        assert_eq!((report.is_complete, report.unread), (true, 0), "{:?}", report.faults);
+        assert!(report.n_faults > 0);
+    }
 }

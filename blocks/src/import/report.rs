@@ -4,6 +4,8 @@ use std::fmt;
 
 use model::Committed;
 
+use crate::Error;
+
 /// So many faults are kept word for word.
 const FAULTS: usize = 20;
 
@@ -43,6 +45,8 @@ pub struct Report {
     pub n_faults: u64,
     /// The first of them, each with its file.
     pub faults: Vec<String>,
+    /// How many of them may be gone the next time: what they concern is read again then.
+    pub unread: u64,
 }
 
 impl Report {
@@ -51,6 +55,11 @@ impl Report {
         if self.faults.len() < FAULTS {
             self.faults.push(why);
         }
+    }
+
+    pub(super) fn error(&mut self, error: &Error) {
+        self.unread += u64::from(error.may_pass());
+        self.fault(model::with_causes(error));
     }
 
     pub(super) fn add(&mut self, Committed { stored, out_of_order, duplicate, too_old, .. }: Committed) {
@@ -73,6 +82,7 @@ impl fmt::Display for Report {
             (self.too_old, "samples lie before the retention"),
             (self.invalid, "histograms make no sense"),
             (self.n_faults, "faults"),
+            (self.unread, "of them may pass, and are tried again the next time"),
         ] {
             if n > 0 {
                 write!(f, ", {n} {what}")?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Grow;
+use super::{Grow, QuerierError};
 #[cfg(doc)]
 use crate::Labels;
 use crate::SourceId;
@@ -27,6 +27,8 @@ pub struct ReadHints<'h> {
     pub grouping: Option<GroupingHint<'h>>,
     /// Only series of these sources are needed.
     pub sources: Option<&'h HashSet<SourceId>>,
+    /// Who waits for the selection to be opened.
+    pub caller: Caller<'h>,
 }
 
 impl ReadHints<'_> {
@@ -40,7 +42,29 @@ impl ReadHints<'_> {
         range_ms: 0,
         grouping: None,
         sources: None,
+        caller: Caller(None),
     };
+}
+
+/// Whom a store asks while it opens a selection, where that waits for others or takes much memory, as it does of a store on
+/// another server: before it takes memory, and with 0 bytes now and then. Without anybody to ask nothing is bounded.
+#[derive(Clone, Copy, Default)]
+pub struct Caller<'h>(pub Option<&'h Grow<'h>>);
+
+impl Caller<'_> {
+    /// Asks for so many bytes more, and whether the selection is still wanted.
+    ///
+    /// # Errors
+    /// When it is not, or there is no memory for it.
+    pub fn grow(&self, bytes: usize) -> Result<(), QuerierError> {
+        self.0.map_or(Ok(()), |grow| grow(bytes))
+    }
+}
+
+impl std::fmt::Debug for Caller<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Caller").field(&self.0.is_some()).finish()
+    }
 }
 
 /// Which samples of each series are needed.

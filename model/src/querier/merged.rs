@@ -13,16 +13,28 @@ use crate::{Labels, with_causes};
 
 /// A primary store and others beside it. What the primary cannot read is an error; what another cannot read is left out,
 /// with a warning. Of two samples of one series at one time that of the earlier store is used. (Prometheus:
-/// `storage/fanout.go`, `storage/merge.go`.)
+/// `storage/fanout.go`, `storage/merge.go`.) Replicas of the primary are others whose samples are used where it has none.
 #[derive(Clone)]
 pub struct MergedQuerier {
     primary: Arc<dyn Querier>,
     secondaries: Vec<Arc<dyn Querier>>,
+    replicas: Vec<Arc<dyn Querier>>,
+}
+
+/// What a store is for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Its errors are the selection's.
+    Primary,
+    Secondary,
+    Replica,
 }
 
 impl std::fmt::Debug for MergedQuerier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MergedQuerier").field("secondaries", &self.secondaries.len()).finish_non_exhaustive()
+        let (secondaries, replicas) = (self.secondaries.len(), self.replicas.len());
+        let mut shown = f.debug_struct("MergedQuerier");
+        shown.field("secondaries", &secondaries).field("replicas", &replicas).finish_non_exhaustive()
     }
 }
 
@@ -30,27 +42,41 @@ impl MergedQuerier {
     /// Reads `primary` and, where they have more, `secondaries`.
     #[must_use]
     pub fn new(primary: Arc<dyn Querier>, secondaries: Vec<Arc<dyn Querier>>) -> Self {
-        Self { primary, secondaries }
+        Self { primary, secondaries, replicas: Vec::new() }
+    }
+
+    /// Fills gaps with what replicas have.
+    #[must_use]
+    pub fn with_replicas(self, replicas: Vec<Arc<dyn Querier>>) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// The other stores that may have something of a selection.
+    fn others(&self, selection: &Selection<'_>) -> Vec<(&dyn Querier, Role)> {
+        let secondaries = self.secondaries.iter().map(|store| (&**store, Role::Secondary));
+        let all = secondaries.chain(self.replicas.iter().map(|store| (&**store, Role::Replica)));
+        all.filter(|(store, _)| store.may_have(selection)).collect()
     }
 
     /// The union of what all stores list.
     fn list<T: Ord>(
         &self,
-        listing: &Listing<'_>,
+        (selection, listing): (&Selection<'_>, &Listing<'_>),
         list: impl Fn(&dyn Querier) -> Result<Vec<T>, QuerierError>,
     ) -> Result<Vec<T>, QuerierError> {
         let first = list(&*self.primary)?;
-        if self.secondaries.is_empty() {
+        let others = self.others(selection);
+        if others.is_empty() {
             return Ok(first);
         }
         // Listings are sorted and without duplicates, whichever store an item comes from.
         let mut all: BTreeSet<T> = first.into_iter().collect();
-        for store in &self.secondaries {
-            match list(&**store) {
+        for (store, _) in others {
+            match list(store) {
                 Ok(more) => all.extend(more),
                 Err(QuerierError::Stopped) => return Err(QuerierError::Stopped),
                 // What a store cannot list it says in its `listing_warnings`.
-                Err(QuerierError::Store(_)) => {}
+                Err(QuerierError::Store(_) | QuerierError::Remote(_)) => {}
             }
         }
         // Each store has cut its own list to the limit already; the union can be longer.
@@ -64,23 +90,23 @@ impl Querier for MergedQuerier {
         selection: &Selection<'_>,
         hints: &ReadHints<'_>,
     ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        if self.secondaries.is_empty() {
+        let others = self.others(selection);
+        if others.is_empty() {
             // Without other stores nothing has to be sorted, and the primary keeps its parallel parts.
             return self.primary.open(selection, hints);
         }
-        let unbounded = |_| Ok(());
-        // A merge needs label order even when the reader does not. A reader that asked for any order set no bound for
-        // the memory of sorting.
+        let grow = |bytes| hints.caller.grow(bytes);
+        // A merge needs label order even when the reader does not.
         let order = match hints.order {
-            SeriesOrder::Any => SeriesOrder::ByLabels { grow: &unbounded },
+            SeriesOrder::Any => SeriesOrder::ByLabels { grow: &grow },
             by_labels @ SeriesOrder::ByLabels { .. } => by_labels,
         };
         let sorted = ReadHints { order, ..*hints };
-        let mut stores = vec![(self.primary.open(selection, &sorted)?, true)];
+        let mut stores = vec![(self.primary.open(selection, &sorted)?, Role::Primary)];
         let mut warnings = Vec::new();
-        for store in &self.secondaries {
+        for (store, role) in others {
             match store.open(selection, &sorted) {
-                Ok(parts) => stores.push((parts, false)),
+                Ok(parts) => stores.push((parts, role)),
                 Err(QuerierError::Stopped) => return Err(QuerierError::Stopped),
                 Err(error) => warnings.push(with_causes(&error)),
             }
@@ -91,11 +117,11 @@ impl Querier for MergedQuerier {
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        self.list(listing, |store| store.list_series(selection, listing))
+        self.list((selection, listing), |store| store.list_series(selection, listing))
     }
 
     fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        self.list(listing, |store| store.list_label_names(selection, listing))
+        self.list((selection, listing), |store| store.list_label_names(selection, listing))
     }
 
     fn list_label_values(
@@ -104,19 +130,18 @@ impl Querier for MergedQuerier {
         selection: &Selection<'_>,
         listing: &Listing<'_>,
     ) -> Result<Vec<String>, QuerierError> {
-        self.list(listing, |store| store.list_label_values(name, selection, listing))
+        self.list((selection, listing), |store| store.list_label_values(name, selection, listing))
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
-        let stores = std::iter::once(&self.primary).chain(&self.secondaries);
+        let stores = std::iter::once(&self.primary).chain(&self.secondaries).chain(&self.replicas);
         stores.flat_map(|store| store.listing_warnings(selection)).collect()
     }
 }
 
 /// One selection in every store. It has a single part: the stores' own are read in step.
 struct MergedParts<'q> {
-    /// Each with whether its errors are the selection's.
-    stores: Vec<(Box<dyn Parts + 'q>, bool)>,
+    stores: Vec<(Box<dyn Parts + 'q>, Role)>,
     limit: usize,
     warnings: Mutex<Vec<String>>,
 }
@@ -152,11 +177,14 @@ struct MergedReader<'p>(&'p MergedParts<'p>);
 impl PartReader for MergedReader<'_> {
     fn read(&self, _: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
         let mut cursors = Vec::new();
-        for (parts, is_primary) in &self.0.stores {
+        for (parts, role) in &self.0.stores {
             match parts.reader() {
-                Ok(reader) => cursors.push(Cursor { reader, part: 0, count: parts.count(), series: VecDeque::new() }),
+                Ok(reader) => {
+                    let series = VecDeque::new();
+                    cursors.push(Cursor { reader, role: *role, part: 0, count: parts.count(), series });
+                }
                 // `Stopped` comes from the reader of the query, not from the store: it always ends the reading.
-                Err(error) if *is_primary || matches!(error, QuerierError::Stopped) => return Err(error),
+                Err(error) if *role == Role::Primary || matches!(error, QuerierError::Stopped) => return Err(error),
                 Err(error) => self.0.warn(&error),
             }
         }
@@ -178,10 +206,17 @@ impl PartReader for MergedReader<'_> {
             }
             // Linear in the number of stores, which are few; a heap would not pay.
             let Some(least) = cursors.iter().filter_map(Cursor::labels).min().cloned() else { break };
-            let same = cursors.iter_mut().filter(|cursor| cursor.labels() == Some(&least));
+            let (mut series, mut replicas) = (Vec::new(), Vec::new());
             // In order of the stores, so that the merge prefers the sample of the earlier one.
-            let series = same.filter_map(|cursor| cursor.series.pop_front()).collect();
-            Batch::merge(series).map_or(Ok(()), &mut *sink)?;
+            for cursor in cursors.iter_mut().filter(|cursor| cursor.labels() == Some(&least)) {
+                let of = if cursor.role == Role::Replica { &mut replicas } else { &mut series };
+                of.extend(cursor.series.pop_front());
+            }
+            let merged = replicas.into_iter().fold(Batch::merge(series), |merged, replica| match merged {
+                Some(own) => Some(own.filled(replica)),
+                None => Some(replica),
+            });
+            merged.map_or(Ok(()), &mut *sink)?;
         }
         Ok(())
     }
@@ -190,6 +225,7 @@ impl PartReader for MergedReader<'_> {
 /// The read position in one store.
 struct Cursor<'p> {
     reader: Box<dyn PartReader + 'p>,
+    role: Role,
     /// The next part.
     part: usize,
     count: usize,

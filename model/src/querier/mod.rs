@@ -1,9 +1,10 @@
 //! Batches out: the contract between a store and what reads it: queries, rules, federation, remote read, StoreAPI.
 //!
 //! `hints` says what a selection is for, `chunks` cuts series for protocols that send chunks, `merged` reads several stores
-//! as one.
+//! as one, `gaps` fills those of one replica with what another has.
 
 pub mod chunks;
+mod gaps;
 mod hints;
 mod merged;
 
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 use crate::{Histogram, Labels, Matcher, MetricId, SourceId, Timestamp};
 
-pub use hints::{GroupingHint, ReadHints, SamplesNeeded, SeriesOrder};
+pub use gaps::in_gaps;
+pub use hints::{Caller, GroupingHint, ReadHints, SamplesNeeded, SeriesOrder};
 pub use merged::MergedQuerier;
 
 /// What is asked for by one selector.
@@ -154,6 +156,9 @@ pub enum QuerierError {
     /// The store could not be read.
     #[error("cannot read from the store")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another server could not be read; the error says which.
+    #[error(transparent)]
+    Remote(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Takes batches; an `Err` ends the reading.
@@ -305,6 +310,13 @@ pub trait Querier: Send + Sync {
     /// When the store cannot be read.
     fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
         self.list_label_values(name, selection, &Listing::of_at_most(limit))
+    }
+
+    /// May it have anything of a selection? Of several stores those that may not are not read, which keeps the others as they
+    /// are: sorting, for one, is only needed where series of two stores are merged.
+    fn may_have(&self, selection: &Selection<'_>) -> bool {
+        let _ = selection;
+        true
     }
 
     /// Warnings about a listing of this selection (`series`, `label_names`, `label_values`), as [`Parts::warnings`] has

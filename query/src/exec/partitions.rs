@@ -92,7 +92,7 @@ impl Evaluator<'_> {
 
     /// The number of threads, with the memory of their readers reserved; one where there is not enough for several.
     fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
-        let threads = self.query.options.threads.min(parts.count()).max(1);
+        let threads = self.query.options.threads().min(parts.count()).max(1);
         let bytes = parts.reader_bytes();
         if threads > 1
             && let Some(reading) = self.reserve_free(bytes.saturating_mul(threads))

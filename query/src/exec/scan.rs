@@ -1,6 +1,10 @@
 //! Scans: what is read from the store for a selector, batch by batch. Step 5 of the query path.
 
-use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection, Timestamp};
+use std::cell::Cell;
+
+use model::{
+    Batch, Caller, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection, Timestamp,
+};
 
 use super::evaluator::{Evaluator, Partition, Query};
 use super::scan_cache::cost_of;
@@ -101,7 +105,16 @@ impl<'a> Evaluator<'a> {
     pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
         let Query { querier, bounds, scans, .. } = self.query;
         let decisions = wanted.of.id.map(|id| &self.node(id).decisions);
-        let mut hints = wanted.hints;
+        // A store on another server is waited for, and its answer held, while the selection is opened.
+        let failed = Cell::new(None);
+        let grow = |bytes: usize| {
+            let taken = bounds.check().and_then(|()| bounds.taking(|| self.taken.take(bytes)));
+            taken.map_err(|error| {
+                failed.set(Some(error));
+                QuerierError::Stopped
+            })
+        };
+        let mut hints = ReadHints { caller: Caller(Some(&grow)), ..wanted.hints };
         let mut group = None;
         if let Some(decisions) = decisions {
             // Scans that are made while the query runs have no decisions.
@@ -109,8 +122,8 @@ impl<'a> Evaluator<'a> {
             hints.grouping = decisions.grouped_by.and_then(|aggregate| self.grouping_hint(aggregate));
             group = decisions.scan_group;
         }
-        let (parts, is_kept) =
-            scans.open((*querier, &bounds.memory), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+        let opened = scans.open((*querier, &bounds.memory), group, (&wanted.selection, &hints));
+        let (parts, is_kept) = opened.map_err(|error| failed.take().unwrap_or(Error::Store(error)))?;
         if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
             profile.reused(id);
         }

@@ -26,8 +26,8 @@ const AT_REST_FREE: usize = 64 << 10;
 /// The memory that the queries of an engine may hold together. (DataFusion: `MemoryPool`.)
 #[derive(Debug)]
 pub struct MemoryPool {
-    max: usize,
-    max_per_query: usize,
+    max: AtomicUsize,
+    max_per_query: AtomicUsize,
     used: AtomicUsize,
     container: Option<ContainerLimit>,
     /// The number of threads that wait for memory, and the condition that wakes them.
@@ -39,13 +39,33 @@ impl MemoryPool {
     /// A pool of `max` bytes, of which each query may hold `max_per_query`.
     #[must_use]
     pub fn new(max: usize, max_per_query: usize) -> Self {
-        Self { max, max_per_query, ..Self::default() }
+        Self { max: max.into(), max_per_query: max_per_query.into(), ..Self::default() }
     }
 
     /// The same, limited by what `left` says is free in the container at the moment.
     #[must_use]
     pub fn following(max: usize, max_per_query: usize, left: Left) -> Self {
         Self { container: Some(ContainerLimit::new(left)), ..Self::new(max, max_per_query) }
+    }
+
+    /// Changes both limits. What is held already stays held; a pool that became smaller refuses until enough was given back.
+    pub fn resize(&self, max: usize, max_per_query: usize) {
+        self.max.store(max, Ordering::Relaxed);
+        self.max_per_query.store(max_per_query, Ordering::Relaxed);
+    }
+
+    /// What all queries may hold together, and what each.
+    #[must_use]
+    pub fn limits(&self) -> (usize, usize) {
+        (self.max(), self.max_per_query())
+    }
+
+    fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    fn max_per_query(&self) -> usize {
+        self.max_per_query.load(Ordering::Relaxed)
     }
 
     /// Waits until some memory was given back, or for a moment.
@@ -86,8 +106,8 @@ impl Default for MemoryPool {
     /// A pool without limits.
     fn default() -> Self {
         Self {
-            max: usize::MAX,
-            max_per_query: usize::MAX,
+            max: usize::MAX.into(),
+            max_per_query: usize::MAX.into(),
             used: AtomicUsize::new(0),
             container: None,
             waiting: AtomicUsize::new(0),
@@ -113,14 +133,14 @@ impl QueryMemory {
     /// # Errors
     /// When that is more than the query may hold, or than all may hold together; nothing is taken then.
     pub fn take(&self, bytes: usize) -> Result<(), Error> {
-        let most = self.of.max_per_query;
+        let most = self.of.max_per_query();
         // Added first and taken back if it is too much: two threads cannot both fit into the last bytes.
         if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Error::QueryMemory { most });
         }
         // The query's own limit first: its error cannot be cured by waiting, while that of the pool can.
-        let most = self.of.max;
+        let most = self.of.max();
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let refused = if all > most {
             Error::Memory { most }
@@ -141,7 +161,7 @@ impl QueryMemory {
     pub(crate) fn take_spare(&self, bytes: usize) -> bool {
         // Checked without taking: a cache may miss its share by a little, but the limits are enforced by `take`.
         let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
-        fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
+        fits(&self.used, self.of.max_per_query()) && fits(&self.of.used, self.of.max()) && self.take(bytes).is_ok()
     }
 
     /// Takes memory for a request that still arrives, maybe slowly: refused where more than a quarter of the pool would be in
@@ -150,7 +170,7 @@ impl QueryMemory {
     /// # Errors
     /// When that is more than there is for it.
     pub fn take_at_rest(&self, bytes: usize) -> Result<(), Error> {
-        let most = self.of.max / 4;
+        let most = self.of.max() / 4;
         if self.of.used.load(Ordering::Relaxed).saturating_add(bytes) > most && self.used() + bytes > AT_REST_FREE {
             return Err(Error::Memory { most });
         }
@@ -160,7 +180,7 @@ impl QueryMemory {
     /// May it wait while others hold the whole pool? Only a query that holds little: two that hold much could wait for each
     /// other.
     pub(crate) fn may_wait(&self) -> bool {
-        self.used() <= (self.of.max / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
+        self.used() <= (self.of.max() / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
     }
 
     fn is_little(&self) -> bool {
@@ -260,6 +280,22 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn a_pool_that_became_smaller_refuses_until_enough_was_given_back() {
+        let memory = Arc::new(MemoryPool::new(100, 60));
+        let query = QueryMemory::new(Arc::clone(&memory));
+        query.take(60).unwrap();
+        assert!(matches!(query.take(1), Err(Error::QueryMemory { most: 60 })));
+        memory.resize(50, 60);
+        let other = QueryMemory::new(Arc::clone(&memory));
+        assert!(matches!(other.take(1), Err(Error::Memory { most: 50 })));
+        query.shrink_to(49);
+        other.take(1).unwrap();
+        memory.resize(1_000, 900);
+        query.take(800).unwrap();
+        assert_eq!(memory.used(), 850);
+    }
 
     #[test]
     fn who_waits_is_woken_by_what_is_given_back_alone() {

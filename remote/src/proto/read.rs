@@ -4,6 +4,13 @@ use prost::Message;
 
 use super::write::{Label, TimeSeries};
 
+/// The form of an answer: all samples in one message.
+pub const SAMPLES: i32 = 0;
+/// The form of an answer: frames with chunks.
+pub const STREAMED_XOR_CHUNKS: i32 = 1;
+/// The function of hints that asks for label sets without samples (upstream: `storage.SelectHints.Func` of `/api/v1/series`).
+pub const LABELS_ONLY: &str = "series";
+
 /// Queries, answered each by itself.
 #[derive(Clone, PartialEq, Message)]
 pub struct ReadRequest {

@@ -48,10 +48,10 @@ pub enum Fault {
 
 /// A histogram at its time.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) ts: Timestamp,
+pub(crate) struct Received {
+    pub(crate) ts: Timestamp,
     /// `None`: the series is stale.
-    pub(super) histogram: Option<Histogram>,
+    pub(crate) histogram: Option<Histogram>,
 }
 
 /// Why the reading of a message ends before its end.

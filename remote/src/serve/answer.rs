@@ -53,6 +53,13 @@ impl SampledResult {
         }
     }
 
+    /// Adds a series without samples.
+    pub fn push_labels(&mut self, series: &Labels, external: &ExternalLabels) {
+        self.close();
+        let series = TimeSeries { labels: labels(series, external), ..TimeSeries::default() };
+        push_field(&mut self.bytes, 1, &series.encode_to_vec());
+    }
+
     fn close(&mut self) {
         if let Some((_, series)) = self.open.take() {
             push_field(&mut self.bytes, 1, &series.encode_to_vec());

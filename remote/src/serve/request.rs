@@ -27,6 +27,8 @@ pub struct ReadQuery {
     pub end: Timestamp,
     /// Which series, by the labels that are stored.
     pub matchers: Vec<Matcher>,
+    /// Their label sets without samples.
+    pub labels_only: bool,
 }
 
 /// The form of an answer.
@@ -58,6 +60,7 @@ impl ReadRequest {
                 start: Timestamp(query.start_timestamp_ms),
                 end: Timestamp(query.end_timestamp_ms),
                 matchers,
+                labels_only: query.hints.is_some_and(|hints| hints.func == proto::LABELS_ONLY),
             })
         });
         Ok(Self { queries: queries.collect::<Result<_, Error>>()?, form })

@@ -1,7 +1,7 @@
 //! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/version`, and request metrics.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -13,11 +13,26 @@ use crate::app::{App, What};
 /// What a server says that lives.
 pub(super) const HEALTHY: &str = "Prometheus Server is Healthy.\n";
 
-/// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
+/// A thread that scrapes and has not gone on for so long is stuck, in a write to a disk that hangs for instance: more than any work of
+/// one takes.
+const STUCK_AFTER: Duration = Duration::from_mins(5);
+
+/// `/-/healthy`: fails when the store has stopped for good, or scraping is stuck, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
-    match app.db.stopped() {
+    match unhealthy(app.db.stopped(), app.scraper.silent_for()) {
         None => HEALTHY.into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("Nothing is stored any more: {why}\n")).into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
+}
+
+/// Why the server should be restarted, if it should.
+fn unhealthy(stopped: Option<String>, silent_for: Duration) -> Option<String> {
+    match stopped {
+        Some(why) => Some(format!("Nothing is stored any more: {why}\n")),
+        None if silent_for >= STUCK_AFTER => {
+            Some(format!("A thread that scrapes has been stuck for {} s.\n", silent_for.as_secs()))
+        }
+        None => None,
     }
 }
 
@@ -25,6 +40,9 @@ pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_stopping() {
         return unavailable(true);
+    }
+    if let Some(why) = app.catch_up.pending() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("Service Unavailable: {why}\n")).into_response();
     }
     "Prometheus Server is Ready.\n".into_response()
 }
@@ -85,4 +103,19 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let response = next.run(request).await;
     app.metrics.observe_request(&handler, response.status().as_u16(), begun.elapsed());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_restart_helps_against() {
+        let minutes = Duration::from_mins;
+        assert_eq!(unhealthy(None, minutes(4)), None);
+        let of_store = unhealthy(Some("the log cannot be written".to_owned()), minutes(9));
+        assert_eq!(of_store.as_deref(), Some("Nothing is stored any more: the log cannot be written\n"));
+        let stuck = unhealthy(None, minutes(6));
+        assert_eq!(stuck.as_deref(), Some("A thread that scrapes has been stuck for 360 s.\n"));
+    }
 }

@@ -21,7 +21,7 @@ use super::error::told;
 use super::executor::execute;
 use super::receive::arrive;
 use super::receive::body::plain;
-use super::work::{Origin, options};
+use super::work::{Origin, listed, options};
 use super::{ApiError, Kind};
 use crate::app::App;
 
@@ -67,7 +67,8 @@ async fn answer(app: &Arc<App>, origin: Origin, request: Request) -> Result<Resp
     let mut options = options(app, None, origin.client.as_ref(), &asked);
     // Whole stores are read so: what bounds it is memory, and who asks.
     options.timeout = Some(TIMEOUT);
-    let reading = Reading { store: Arc::new(app.querier.clone()), bounds: app.engine().bounds(&options), external };
+    // What is stored here and nothing else: servers that read from each other would ask in a circle.
+    let reading = Reading { store: Arc::new(app.own_querier()), bounds: app.engine().bounds(&options), external };
     match request.form {
         ReadForm::Samples => {
             let samples_max = app.flags.storage_remote_read_sample_limit;
@@ -131,6 +132,11 @@ impl Reading {
         let mut results = Vec::new();
         for query in queries {
             let mut result = SampledResult::default();
+            if query.labels_only {
+                self.labels(query, &mut result)?;
+                results.push(result);
+                continue;
+            }
             self.select(query, &mut |batch| {
                 self.bounds.take(batch.timestamps.len() * SAMPLE_BYTES).map_err(told)?;
                 result.push(&batch, &self.external);
@@ -142,6 +148,17 @@ impl Reading {
             results.push(result);
         }
         snappy::encoded(&sampled(results)).map_err(|error| ApiError::internal(&error))
+    }
+
+    /// The label sets of a query, without samples.
+    fn labels(&self, query: &ReadQuery, result: &mut SampledResult) -> Result<(), ApiError> {
+        let selection = Selection { start: query.start, end: query.end, matchers: &query.matchers };
+        for labels in listed(&self.bounds, 0, |listing| self.store.list_series(&selection, listing))? {
+            // As it is listed, in the message, and compressed.
+            self.bounds.take(2 * labels.as_text().len()).map_err(told)?;
+            result.push_labels(&labels, &self.external);
+        }
+        Ok(())
     }
 
     /// Sends frames as they are made, and an error where it comes to that.

@@ -10,6 +10,7 @@ use super::params::{TIME_MAX, TIME_MIN};
 use super::work::{self, Origin};
 use super::{ApiError, Kind, Params};
 use crate::app::App;
+use crate::metric_usage::Counted;
 
 /// The label that says whose a series is.
 const NAMESPACE: &str = "namespace";
@@ -40,10 +41,21 @@ impl Visible {
         Ok(Self(Some(Matcher::any_of(NAMESPACE, visible))))
     }
 
-    /// The store as the request may see it.
+    /// The store with what other servers have, as the request may see it.
     pub(super) fn store(&self, app: &App) -> Arc<dyn Querier> {
-        let store = &app.querier;
-        Arc::new(self.0.clone().map_or_else(|| store.clone(), |matcher| store.restricted(matcher)))
+        self.restricted(app.querier())
+    }
+
+    /// What is stored here, as the request may see it.
+    pub(super) fn own_store(&self, app: &App) -> Arc<dyn Querier> {
+        self.restricted(app.own_querier())
+    }
+
+    fn restricted(&self, store: Counted) -> Arc<dyn Querier> {
+        Arc::new(match &self.0 {
+            Some(matcher) => store.restricted(matcher.clone()),
+            None => store,
+        })
     }
 
     /// Some matchers and what the request may see at most.

@@ -125,8 +125,8 @@ pub(crate) fn listed<T>(
     let (seen, spare, failed) = (Cell::new(0usize), Cell::new(0usize), Cell::new(None));
     let grow = |bytes: usize| {
         seen.set(seen.get() + 1);
-        // At the first item already: a listing of few, slow items would otherwise never look.
-        let checked = if seen.get() % PACE == 1 { bounds.check() } else { Ok(()) };
+        // At the first item already: a listing of few, slow items would otherwise never look. Who waits says so by nothing.
+        let checked = if bytes == 0 || seen.get() % PACE == 1 { bounds.check() } else { Ok(()) };
         let taken = checked.and_then(|()| {
             if bytes > spare.get() {
                 let more = bytes.max(GRAIN);

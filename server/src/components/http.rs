@@ -59,7 +59,9 @@ impl Http {
         if let Some(server) = &*self.server.lock() {
             server.route_by(api::router(Arc::clone(&self.app)));
         }
-        self.app.metrics.ready.set(1.0);
+        if self.app.catch_up.pending().is_none() {
+            self.app.metrics.ready.set(1.0);
+        }
         self.app.notifications.take_back(STARTING);
         tracing::info!("Server is ready to receive web requests.");
     }

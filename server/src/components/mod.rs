@@ -1,11 +1,13 @@
 //! The components of the server, in the order in which they start.
 
+mod catch_up;
 mod discovery;
 mod http;
 mod import;
 mod logging;
 mod objects;
 mod query;
+mod remote_read;
 mod remote_write;
 mod rules;
 mod scraping;
@@ -22,6 +24,7 @@ use crate::serve::HttpServer;
 
 pub(crate) use http::serve_starting;
 pub(crate) use objects::{follow_objects, kubelet_service};
+pub(crate) use remote_read::build_remote_read;
 pub(crate) use remote_write::build_remote_write;
 pub(crate) use rules::build_rules;
 
@@ -39,6 +42,10 @@ pub(crate) fn all(app: &Arc<App>, level: LogLevel, server: HttpServer) -> Result
         Arc::new(import::Import::new(Arc::clone(app))?),
         // Before anything stores samples, and after all that does at the end.
         Arc::new(remote_write::RemoteWrite(Arc::clone(app))),
+        // Before rules, which read with it.
+        Arc::new(remote_read::RemoteRead(Arc::clone(app))),
+        // Begins with the first configuration, and goes on while the server scrapes.
+        Arc::new(catch_up::CatchingUp::new(Arc::clone(app))),
         scraping(app),
         // Before discovery, so that Alertmanagers are not taken for those of another section.
         Arc::new(rules::Rules(Arc::clone(app))),

@@ -140,6 +140,20 @@ flags! {
         query_max_memory: Bytes = ("query.max-memory", "0B");
         /// Most memory of one query. Default: half of what all may have together.
         query_max_memory_per_query: Bytes = ("query.max-memory-per-query", "0B");
+        /// Other replicas that scrape the same, as URLs separated by commas: where this server has no samples of a series, queries
+        /// show theirs.
+        query_peers: String = ("query.peers", "");
+        /// The label that tells replicas apart; it is removed from what they answer.
+        query_replica_label: String = ("query.replica-label", "prometheus_replica");
+        /// Another replica, as a URL: what this server missed while it was away is fetched from it before it counts as ready. May be
+        /// repeated; the next one is asked where one cannot answer.
+        peer: Repeated = ("peer", "");
+        /// Longest time that fetching may take; the server is ready then, whatever is missing.
+        peer_timeout: Duration = ("peer.timeout", "5m");
+        /// How far back is fetched at most.
+        peer_max_gap: Duration = ("peer.max-gap", "1d");
+        /// File with http_config: how peers are connected to, for --peer and --query.peers.
+        peer_http_config_file: String = ("peer.http-config-file", "");
         /// Longest outage over which the state of alerts is restored.
         rules_alert_for_outage_tolerance: Duration = ("rules.alert.for-outage-tolerance", "1h");
         /// Least time before a restored alert fires; state is restored only where 'for' is at least this long, or over.

@@ -227,6 +227,17 @@ impl Db {
         counted
     }
 
+    /// The start of the oldest bucket that is stored; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn start_time(&self) -> Result<Option<Timestamp>, Error> {
+        let opening = self.enter_query()?;
+        let first = opening.start_time();
+        self.note(&opening, &first);
+        first
+    }
+
     /// Counts what is stored; the lists have at most `limit` entries.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ fn a_directory_is_taken_over_without_a_server() {
     let (Some(program), page, now) = (program(), Page::read(), now_ms()) else { return };
     let place = Place::new(&program, &program);
     prometheus_data(&program, now, &place.path("prometheus-data"));
-    place.run(&page.block("console", "tsdb import", &[]));
+    place.run(&page.block("console", "tsdb import -q", &[]));
     let weft = Weft::start_with(place.folder, &[], &[]);
     has_past(&weft.http, now);
 }
@@ -296,10 +296,24 @@ fn the_old_server_answers_for_both() {
     let kept = |flag: &&str| flag.starts_with("--storage.tsdb.retention");
     let flags: Vec<&str> = command.split_whitespace().filter(kept).collect();
     assert_eq!(flags.len(), 1, "{command}");
-    let config = page.block("yaml", "remote_read:", &[("http://weft:9090", &format!("http://{}", weft.address))]);
+    let config = page.block("yaml", "read_recent:", &[("http://weft:9090", &format!("http://{}", weft.address))]);
     let old = prometheus_on(&program, &place.path("prometheus-data"), &config, &flags);
     has_past(&old.http, now);
     has_fresh(&old.http);
+}
+
+#[test]
+fn weft_reads_from_the_old_server() {
+    let (Some(program), page, now) = (program(), Page::read(), now_ms()) else { return };
+    let place = Place::new(&program, &program);
+    prometheus_data(&program, now, &place.path("prometheus-data"));
+    let old = prometheus_on(&program, &place.path("prometheus-data"), NOTHING, &[]);
+    let target = exporter("fresh 1\n".to_owned());
+    let section =
+        page.block("yaml", "http://prometheus:9090/api/v1/read", &[("http://prometheus:9090", old.http.base())]);
+    let weft = Weft::start(&(scraping(&target) + &section), &[]);
+    has_past(&weft.http, now);
+    has_fresh(&weft.http);
 }
 
 #[test]
@@ -372,6 +386,14 @@ fn the_past_of_victoria_metrics_goes_over_and_back() {
     let mut weft = Weft::start_with(folder, &[], &[]);
     has_past(&weft.http, now);
     end(&mut weft.process);
+    // The same over HTTP, without text between.
+    let direct = Place { folder: tempfile::tempdir().unwrap(), programs };
+    direct.run(&page.block("console", "import-victoriametrics", &[("http://victoria:8428", &victoria.url)]));
+    let Place { folder, programs } = direct;
+    fs::write(folder.path().join("prometheus.yml"), NOTHING).unwrap();
+    let mut second = Weft::start_with(folder, &[], &[]);
+    has_past(&second.http, now);
+    end(&mut second.process);
     let Some(empty) = Victoria::start() else { return };
     let place = Place { folder: tempfile::tempdir().unwrap(), programs };
     fs::rename(weft.folder().join("data"), place.path("data")).unwrap();

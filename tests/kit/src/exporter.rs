@@ -85,6 +85,12 @@ impl Drop for Exporter {
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
     loop {
         let Some(head) = read_head(&mut stream) else { return };
+        // A connection that is closed before the body was read is reset, and the answer may be lost.
+        let lower = head.to_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        if stream.read_exact(&mut vec![0; length.unwrap_or(0)]).is_err() {
+            return;
+        }
         match answer(&head) {
             Answer::Metrics(body) => {
                 let head = format!(

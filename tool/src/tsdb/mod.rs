@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod take_over;
+pub(crate) mod victoria;
 
 use std::path::Path;
 

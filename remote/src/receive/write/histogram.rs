@@ -1,4 +1,4 @@
-//! A native histogram of a request, in place (`Histogram` of both protocols; `proto::histogram` declares the same).
+//! A native histogram of a message, in place (`Histogram` of both protocols; `proto::histogram` declares the same).
 
 use model::histogram::{Encoded, EncodedCounts, Span};
 use model::protobuf::{Broken, Fields, unzigzag};
@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 1 << 20;
 const SCHEMA_MAX: i32 = 52;
 
 /// Reads a histogram; the inner error says why it makes no sense.
-pub(super) fn read(message: &[u8]) -> Result<Result<Received, String>, Broken> {
+pub(crate) fn read(message: &[u8]) -> Result<Result<Received, String>, Broken> {
     if message.len() > BYTES_MAX {
         return Err("a histogram of more than 1 MiB");
     }

@@ -5,7 +5,7 @@
 //! stored; a message that is no protobuf from some byte on may be stored up to there, which is harmless: sent again, it counts
 //! as stored.
 
-mod histogram;
+pub(crate) mod histogram;
 mod labels;
 mod message;
 mod metrics;

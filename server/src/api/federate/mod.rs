@@ -60,7 +60,7 @@ pub(super) async fn at(
 ) -> Result<Response, ApiError> {
     let format = Format::negotiated(headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default());
     let params = params.plain()?;
-    let store = Visible::of(&app, (&params, &origin)).await?.store(&app);
+    let store = Visible::of(&app, (&params, &origin)).await?.own_store(&app);
     let (of, given) = (Arc::clone(&app), params.clone());
     let work = move |bounds: &Bounds| {
         // Upstream sets no bound but the length of the URL.

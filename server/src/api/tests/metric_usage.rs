@@ -26,7 +26,7 @@ async fn metrics_are_told_with_who_asks_for_them() {
     }
     let matchers = [Matcher::equal("__name__", "a")];
     let selection = Selection { start: START, end: START, matchers: &matchers };
-    let of_rules = Counted::new(&app.db, &app.metric_usage, Origin::Rule);
+    let of_rules = Counted::new(Arc::<storage::Db>::clone(&app.db), &app.metric_usage, Origin::Rule);
     of_rules.select(&selection, &ReadHints::NEWEST, &mut |_| Ok(())).unwrap();
     let told = usage(&app, "").await;
     let seen = |told: &Value| -> Vec<(String, u64, bool, u64)> {

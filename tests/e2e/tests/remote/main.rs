@@ -1,7 +1,9 @@
 //! What a real Prometheus sends to Weft, and what it reads from it.
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
+mod asked;
 mod otlp;
+mod pairs;
 mod read;
 mod write;
 
