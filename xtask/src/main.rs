@@ -4,7 +4,7 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `book` the documentation's site · `image` container images · `setup` system packages · `cache` what takes minutes to build, once a machine · `files` what is below a folder · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
+//! - **Files**: `bench` the comparison with peers · `book` the documentation's site · `image` container images · `dist` releases · `demo` a cluster to look at · `suites` test binaries side by side · `packages` what Weft is made of · `licences`, `versions` of it · `setup` system packages · `cache` what takes minutes to build, once a machine · `files` what is below a folder · `tree`, `digest` archives · `fuzz` libFuzzer · `torture` the long campaigns · `ui` the web page · `tidy`
 //!   house rules that no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
@@ -13,14 +13,22 @@ mod bench;
 mod book;
 mod cache;
 mod circles;
+mod demo;
+mod digest;
+mod dist;
 mod files;
 mod fuzz;
 mod image;
+mod licences;
+mod packages;
 mod pages;
 mod setup;
+mod suites;
 mod tidy;
 mod torture;
+mod tree;
 mod ui;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -30,9 +38,11 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask run [FLAG…]   build a release binary and start Weft with its embedded configuration (FLAGs go to weft)
 cargo xtask test          every check and test
+cargo xtask demo [FLAG…]  a cluster on this machine to look at: a real API server, exporters, and Weft with its page (--listen=ADDRESS)
 cargo xtask bench [FLAG…] measure Weft beside Prometheus and VictoriaMetrics (20 minutes; --smoke, --full, --help)
 cargo xtask setup         only what those two install and build once a machine
 cargo xtask image [FLAG…] write container images as OCI archives, one minimal and one with a shell (--help)
+cargo xtask dist [FLAG…]  everything of a release: binaries, images, chart, list of parts, checksums, notes (--help)
 cargo xtask ui            build the web page, which the server has inside; run and test do so by themselves
 cargo xtask book          build the documentation as a site, and check its links
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
@@ -51,6 +61,8 @@ fn main() -> ExitCode {
         "run" => run(&rest),
         "test" => test(),
         "bench" => bench::run(&rest),
+        "demo" => demo::run(&rest),
+        "dist" => dist::run(&rest),
         "setup" => setup().map(drop),
         "env" => env(),
         "ui" => ui::build(),
@@ -79,6 +91,11 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Runs a step and says which one it is.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
     // Not on the standard output, which `cargo xtask env` has for the shell alone.
@@ -105,8 +122,7 @@ fn run(flags: &[String]) -> Result<()> {
     }
     let rocksdb = cache::rocksdb()?;
     step("build", &mut cargo(&rocksdb, &["build", "--release", "--bin", "weft"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    step("weft", Command::new(target.join("release/weft")).args(flags))
+    step("weft", Command::new(target().join("release/weft")).args(flags))
 }
 
 /// Everything that building and testing need: RocksDB, and by their variables what the tests look for.
@@ -157,7 +173,7 @@ fn test() -> Result<()> {
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The binary that end-to-end tests start, built together with the tests: alone it would want another set of features of every dependency.
     step("build", &mut cargo(&rocksdb, &["build", "--workspace", "--bins", "--tests"]))?;
-    step("tests", cargo(&rocksdb, &["test", "--workspace"]).envs(paths))
+    suites::run(&rocksdb, &paths)
 }
 
 fn env() -> Result<()> {

@@ -1,11 +1,11 @@
-//! House rules: who may import whom, who owns a heavy dependency, one TLS backend (`docs/ARCHITECTURE.md`).
+//! House rules: who may import whom, who owns a heavy dependency, one TLS backend (`docs/ARCHITECTURE.md`), licences, one version.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{book, circles, files, pages};
+use crate::{book, circles, files, licences, pages, versions};
 
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
@@ -132,6 +132,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     named_paths(root, &mut faults)?;
     pages::check(root, &mut faults)?;
     book::check(root, &mut faults)?;
+    licences::check(root, &mut faults)?;
+    versions::check(root, &mut faults)?;
     if !faults.is_empty() {
         bail!("tidy:\n  {}", faults.join("\n  "));
     }

@@ -2,21 +2,19 @@
 //! <https://github.com/opencontainers/image-spec>.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
 
 use anyhow::{Context, Result};
-use flate2::{Compression, GzBuilder};
+use flate2::Compression;
 use oci_spec::image::{
     Arch, Config, ConfigBuilder, Descriptor, History, HistoryBuilder, ImageConfigurationBuilder, ImageIndexBuilder,
     ImageManifestBuilder, MediaType, OciLayoutBuilder, Os, PlatformBuilder, RootFsBuilder, SCHEMA_VERSION,
     Sha256Digest,
 };
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::contents::NOBODY;
-use super::tree::Tree;
+use crate::digest::sha256;
+use crate::tree::{Tree, gzip};
 
 const ENTRYPOINT: &str = "/bin/prometheus";
 const ARGUMENTS: [&str; 2] = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"];
@@ -68,12 +66,9 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Packs and compresses a tree.
-    pub(super) fn new(name: &'static str, tree: &Tree, mtime: u64) -> Result<Self> {
+    pub(super) fn new(name: &'static str, tree: &Tree, mtime: u64, level: Compression) -> Result<Self> {
         let tar = tree.tar(mtime)?;
-        // Neither a name nor a time nor the kind of machine: they would change the digest.
-        let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
-        gzip.write_all(&tar)?;
-        Ok(Self { name, blob: Blob::new(gzip.finish()?), diff_id: format!("sha256:{}", sha256(&tar)) })
+        Ok(Self { name, blob: Blob::new(gzip(&tar, level)?), diff_id: format!("sha256:{}", sha256(&tar)) })
     }
 }
 
@@ -164,13 +159,6 @@ fn json(document: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&value)?)
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,10 +188,5 @@ mod tests {
         let packages: Vec<&str> = setup::BUILD.iter().chain(setup::IMAGE).copied().collect();
         let install = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
         assert!(DOCKERFILE.contains(&install), "deploy/Dockerfile must have: {install}");
-    }
-
-    #[test]
-    fn a_digest_is_that_of_the_bytes() {
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

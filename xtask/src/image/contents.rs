@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::elf::Program;
-use super::tree::{ROOT, Tree};
 use crate::root;
+use crate::tree::{ROOT, Tree};
 
 /// The user and the group that the server runs as: `nobody`, as in upstream's image.
 pub(super) const NOBODY: u64 = 65534;

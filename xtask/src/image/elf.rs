@@ -9,11 +9,11 @@ use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Architecture, Endianness, Object as _};
 
 /// A program for Linux.
-pub(super) struct Program {
+pub(crate) struct Program {
     /// Its bytes.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// In Go's words, which are those of images: `amd64`.
-    pub(super) architecture: &'static str,
+    pub(crate) architecture: &'static str,
     /// The loader that it asks for; a static program asks for none.
     loader: Option<PathBuf>,
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Reads one.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = ElfFile64::<Endianness>::parse(&*bytes);
         let file = file.with_context(|| format!("{} is not a 64-bit program for Linux", path.display()))?;
@@ -40,7 +40,7 @@ impl Program {
     }
 
     /// The paths of its loader and of all libraries; none of a static program.
-    pub(super) fn libraries(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn libraries(&self) -> Result<Vec<PathBuf>> {
         let Some(loader) = &self.loader else { return Ok(Vec::new()) };
         let mut command = Command::new(loader);
         // Only what is installed can be found in the image, too; cargo adds folders of its own.

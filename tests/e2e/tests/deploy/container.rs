@@ -95,11 +95,16 @@ pub fn done(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// `cargo xtask image` of a binary, by the xtask that was built beside this test.
+/// `cargo xtask image` of a binary.
 pub fn xtask_image(binary: &Path, args: &[&str]) -> Command {
+    xtask("image", binary, args)
+}
+
+/// A command of the xtask that was built beside this test, which compresses no more than it must.
+pub fn xtask(command: &str, binary: &Path, args: &[&str]) -> Command {
     let xtask = Weft::binary().with_file_name("xtask");
     assert!(xtask.exists(), "{} is absent: build it with `cargo build --workspace --bins`", xtask.display());
-    let mut command = Command::new(xtask);
-    command.arg("image").arg("--binary").arg(binary).args(args).env_remove("SOURCE_DATE_EPOCH");
-    command
+    let mut process = Command::new(xtask);
+    process.args([command, "--compression=1", "--binary"]).arg(binary).args(args).env_remove("SOURCE_DATE_EPOCH");
+    process
 }

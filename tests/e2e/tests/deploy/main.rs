@@ -12,6 +12,7 @@
 
 mod cluster;
 mod container;
+mod dist;
 mod image;
 mod manifests;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     isolated(&[
         Isolated { name: "image_twice_the_same", run: image::twice_the_same, cannot: image::cannot },
         Isolated { name: "image_runs", run: image::runs, cannot: image::cannot },
+        Isolated { name: "dist", run: dist::everything_of_a_release, cannot: dist::cannot },
         Isolated {
             name: "overlay_of_the_page",
             run: manifests::overlay_of_the_page,

@@ -1,13 +1,15 @@
 //! A part of a file system, held in memory, sorted by path: written as tar, it is the same bytes every time.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
 /// User and group of everything that is not the server's own.
-pub(super) const ROOT: u64 = 0;
+pub(crate) const ROOT: u64 = 0;
 
 /// What is at a path.
 enum Node {
@@ -24,26 +26,26 @@ struct Entry {
 
 /// Entries by path, which has no slash at its beginning.
 #[derive(Default)]
-pub(super) struct Tree(BTreeMap<String, Entry>);
+pub(crate) struct Tree(BTreeMap<String, Entry>);
 
 impl Tree {
     /// Adds a folder, or changes one that is there as the parent of something.
-    pub(super) fn folder(&mut self, path: &str, mode: u32, owner: u64) {
+    pub(crate) fn folder(&mut self, path: &str, mode: u32, owner: u64) {
         self.add(path, Entry { node: Node::Folder, mode, owner });
     }
 
     /// Adds a file that belongs to root.
-    pub(super) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
+    pub(crate) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
         self.add(path, Entry { node: Node::File(bytes.into()), mode, owner: ROOT });
     }
 
     /// Adds a symbolic link.
-    pub(super) fn link(&mut self, path: &str, target: &str) {
+    pub(crate) fn link(&mut self, path: &str, target: &str) {
         self.add(path, Entry { node: Node::Link(target.to_owned()), mode: 0o777, owner: ROOT });
     }
 
     /// Is there something at the path?
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 
@@ -57,7 +59,7 @@ impl Tree {
     }
 
     /// As a tar archive in which everything has the same time.
-    pub(super) fn tar(&self, mtime: u64) -> Result<Vec<u8>> {
+    pub(crate) fn tar(&self, mtime: u64) -> Result<Vec<u8>> {
         let mut tar = Builder::new(Vec::new());
         for (path, Entry { node, mode, owner }) in &self.0 {
             let mut header = Header::new_gnu();
@@ -86,14 +88,26 @@ impl Tree {
         Ok(tar.into_inner()?)
     }
 
+    /// The same, compressed.
+    pub(crate) fn tar_gz(&self, mtime: u64, level: Compression) -> Result<Vec<u8>> {
+        gzip(&self.tar(mtime)?, level)
+    }
+
     /// Writes everything below a folder, with its owners.
-    pub(super) fn unpack(&self, folder: &Path, mtime: u64) -> Result<()> {
+    pub(crate) fn unpack(&self, folder: &Path, mtime: u64) -> Result<()> {
         let bytes = self.tar(mtime)?;
         let mut tar = tar::Archive::new(&*bytes);
         tar.set_preserve_permissions(true);
         tar.set_preserve_ownerships(true);
         tar.unpack(folder).with_context(|| format!("cannot write {}", folder.display()))
     }
+}
+
+/// Compresses bytes. Neither a name nor a time nor the kind of machine is in what comes out: they would change the digest.
+pub(crate) fn gzip(bytes: &[u8], level: Compression) -> Result<Vec<u8>> {
+    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), level);
+    gzip.write_all(bytes)?;
+    Ok(gzip.finish()?)
 }
 
 #[cfg(test)]
