@@ -205,14 +205,8 @@ impl<'i> Import<'i> {
 
 fn borrowed<'s>(labels: &'s Labels, samples: &'s Samples) -> Option<SeriesSamples<'s>> {
     let Samples { timestamps, values, histograms, .. } = samples;
-    (!timestamps.is_empty()).then_some(SeriesSamples {
-        labels,
-        timestamps,
-        values,
-        histograms,
-        starts: &[],
-        exemplars: &[],
-    })
+    (!timestamps.is_empty())
+        .then_some(SeriesSamples { histograms, ..SeriesSamples::floats(labels, timestamps, values) })
 }
 
 #[cfg(test)]

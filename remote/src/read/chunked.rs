@@ -6,7 +6,7 @@
 use model::protobuf::Fields;
 
 use super::client::{Event, Exchange};
-use super::gathered::{Failure, Gathered, Piece, label};
+use super::gathered::{Failure, Gathered, Piece, each_series, label};
 
 /// The most bytes of a varint.
 const VARINT_BYTES_MAX: usize = 10;
@@ -52,7 +52,7 @@ fn frames(bytes: &[u8], frame_max: u64, gathered: &mut Gathered<'_>) -> Result<u
         if crc32c::crc32c(message).to_be_bytes() != *sum {
             return Err(Failure::Why("chunkedReader: corrupted frame; checksum mismatch".to_owned()));
         }
-        frame(message, gathered)?;
+        each_series(message, gathered, series)?;
         rest = behind;
     }
     Ok(bytes.len() - rest.len())
@@ -68,18 +68,6 @@ fn length(bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Failure> {
         }
     }
     if bytes.len() < VARINT_BYTES_MAX { Ok(None) } else { Err("length of a frame of more than ten bytes".into()) }
-}
-
-fn frame(message: &[u8], gathered: &mut Gathered<'_>) -> Result<(), Failure> {
-    let mut pairs = Vec::new();
-    let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
-        if number == 1 {
-            pairs.clear();
-            series(value.bytes()?, &mut pairs, gathered)?;
-        }
-    }
-    Ok(())
 }
 
 fn series<'a>(

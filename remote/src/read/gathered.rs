@@ -107,6 +107,23 @@ impl<'c> Gathered<'c> {
     }
 }
 
+/// Reads each series of a `QueryResult` or a `ChunkedReadResponse`: both have them in field 1. The list is for the labels of one.
+pub(super) fn each_series<'a>(
+    message: &'a [u8],
+    gathered: &mut Gathered<'_>,
+    read: impl Fn(&'a [u8], &mut Vec<(&'a str, &'a str)>, &mut Gathered<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut pairs = Vec::new();
+    let mut fields = Fields::new(message);
+    while let Some((number, value)) = fields.next()? {
+        if number == 1 {
+            pairs.clear();
+            read(value.bytes()?, &mut pairs, gathered)?;
+        }
+    }
+    Ok(())
+}
+
 /// Adds a label of a message.
 pub(super) fn label<'a>(message: &'a [u8], pairs: &mut Vec<(&'a str, &'a str)>) -> Result<(), Failure> {
     let (mut name, mut text): (&[u8], &[u8]) = (b"", b"");

@@ -6,7 +6,7 @@ use model::protobuf::{Broken, Fields};
 use model::{Caller, Histogram};
 
 use super::client::{Event, Exchange};
-use super::gathered::{Failure, Gathered, Piece, label};
+use super::gathered::{Failure, Gathered, Piece, each_series, label};
 use crate::receive::write::histogram;
 
 /// More than upstream's own limit of samples lets a Prometheus send.
@@ -61,23 +61,11 @@ fn results(message: &[u8], gathered: &mut Gathered<'_>) -> Result<(), Failure> {
     while let Some((number, value)) = fields.next()? {
         if number == 1 {
             n += 1;
-            result(value.bytes()?, gathered)?;
+            each_series(value.bytes()?, gathered, series)?;
         }
     }
     // One query was asked.
     if n == 1 { Ok(()) } else { Err(Failure::Why(format!("responses: want 1, got {n}"))) }
-}
-
-fn result(message: &[u8], gathered: &mut Gathered<'_>) -> Result<(), Failure> {
-    let mut pairs = Vec::new();
-    let mut fields = Fields::new(message);
-    while let Some((number, value)) = fields.next()? {
-        if number == 1 {
-            pairs.clear();
-            series(value.bytes()?, &mut pairs, gathered)?;
-        }
-    }
-    Ok(())
 }
 
 fn series<'a>(

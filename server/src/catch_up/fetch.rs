@@ -242,14 +242,8 @@ impl Missing {
 
     fn borrowed(&self) -> Option<SeriesSamples<'_>> {
         let Self { labels, timestamps, values, histograms } = self;
-        (!timestamps.is_empty()).then_some(SeriesSamples {
-            labels,
-            timestamps,
-            values,
-            histograms,
-            starts: &[],
-            exemplars: &[],
-        })
+        (!timestamps.is_empty())
+            .then_some(SeriesSamples { histograms, ..SeriesSamples::floats(labels, timestamps, values) })
     }
 }
 
