@@ -36,7 +36,7 @@ pub(crate) fn new(config: &ConsulSdConfig, context: &Context) -> Box<dyn Discove
     Box::new(Consul::new(config, context))
 }
 
-/// A server, and what is asked of it.
+/// A Consul server and the settings of its queries.
 struct Consul {
     config: ConsulSdConfig,
     api: Api,

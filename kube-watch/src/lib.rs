@@ -8,7 +8,7 @@
 //!   since when it is stale; one object that cannot be decoded keeps no other from being known; every request is bounded in time
 //!   and memory; no consumer sees a change that trimming hides; credentials never stand in an error or log.
 //! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
-//!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!` · `meta` what is kept of metadata
+//!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!` · `meta` compact metadata
 //!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `reviews` tokens and the rights of others · `decode` what is answered,
 //!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
 //!   following the server · `turns` how many named objects are watched at once · `watches` the watches that run, shared · `metrics` what is counted.

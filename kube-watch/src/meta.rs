@@ -1,4 +1,4 @@
-//! What is kept of the metadata of an object, in little memory: a large cluster has hundreds of thousands of objects.
+//! The metadata of an object, cut down to the fields that consumers read. Compact: a large cluster has hundreds of thousands of objects.
 
 use std::fmt;
 

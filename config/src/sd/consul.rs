@@ -85,7 +85,7 @@ fn check_consul(config: &mut ConsulSdConfig, f: &mut Fields<'_>) -> Result<(), E
             return Err(f.refuse_all("at most one of basic_auth, oauth2 & authorization must be configured"));
         }
     }
-    // By what is written: a bearer token stands beside the token of Consul.
+    // Checks the fields as written: `bearer_token` has become `authorization`, and upstream allows it together with `token`.
     if config.token.is_some() && (f.value("authorization").is_some() || f.value("oauth2").is_some()) {
         let message = "at most one of consul SD token, authorization, or oauth2 can be configured";
         return Err(f.refuse("token", message));

@@ -37,7 +37,7 @@ fn check_marathon(config: &mut MarathonSdConfig, f: &mut Fields<'_>) -> Result<(
     if config.auth_token.is_none() && config.auth_token_file.is_none() {
         return Ok(());
     }
-    // By what is written: a bearer token has become `authorization` by now.
+    // Checks the fields as written: `bearer_token` has become `authorization` by now.
     let (name, others) = if f.value("basic_auth").is_some() {
         ("basic_auth", "basic_auth, auth_token & auth_token_file")
     } else if f.value("bearer_token").is_some() || f.value("bearer_token_file").is_some() {

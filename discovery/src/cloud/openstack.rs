@@ -79,7 +79,7 @@ impl Openstack {
         let devices: BTreeMap<&str, &str> =
             ports.iter().map(|port| (port.str("/id"), port.str("/device_id"))).collect();
         let floating = self.floating(session).await?;
-        // By the device and the address that each stands for.
+        // Floating IPs by the device (instance) and the fixed IP that they are attached to.
         let mut public: BTreeMap<(&str, &str), &str> = BTreeMap::new();
         for ip in &floating {
             let fixed = ip.str("/fixed_ip_address");

@@ -46,7 +46,7 @@ pub(super) enum Event {
 
 impl Client {
     /// # Errors
-    /// When the URL or a header cannot be one, or what is asked for is not served.
+    /// When the URL or a header is not valid, or the HTTP client cannot be built.
     pub(super) fn new(config: &RemoteReadConfig, (user_agent, resolver): (&str, &Resolver)) -> Result<Self, String> {
         let url = Url::parse(&config.url).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::new();
