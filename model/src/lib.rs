@@ -5,7 +5,7 @@
 //! - **Path**: no step of its own; both paths (`docs/ARCHITECTURE.md`) are spelled in these types.
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with Go's regular expressions ·
-//!   `relabel` rules on a label set · `appender`, `series_appender`, `commit_observer`, `querier` the contracts · `source_labels` which
+//!   `relabel` rules on a label set · `appender`, `series_appender`, `commit_observer`, `querier` the contracts · `memo` what stores remember for their callers · `source_labels` which
 //!   labels are a source's · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
 //!   `protobuf` fields of messages in place · `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers, `quote` of strings · `letter` which
@@ -22,6 +22,7 @@ pub mod histogram;
 pub mod labels;
 pub mod letter;
 pub mod matcher;
+pub mod memo;
 pub mod protobuf;
 pub mod querier;
 pub mod quote;
@@ -40,13 +41,14 @@ pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
+pub use memo::Memo;
 pub use querier::{
     Batch, BatchSink, Caller, Column, GroupingHint, Grow, Listing, MergedQuerier, PartReader, Parts, Querier,
     QuerierError, ReadHints, SamplesNeeded, Selection, SeriesOrder, in_gaps,
 };
 pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};
-pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples};
+pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesSamples};
 pub use source_labels::SourceLabels;
 pub use target_group::{TargetGroup, TargetGroups, TargetLabels};
 pub use time::Timestamp;

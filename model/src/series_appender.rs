@@ -4,14 +4,9 @@
 //! A batch is not atomic. What of it is stored survives the end of the process; after an error some of it may be stored, and
 //! sending all of it again is harmless: a sample that is there already counts as stored.
 
-use std::any::Any;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-
 use crate::labels::METRIC_NAME;
 use crate::source_labels::SourceLabels;
-use crate::{AppendError, Committed, Exemplar, Histogram, Labels, Timestamp};
+use crate::{AppendError, Committed, Exemplar, Histogram, Labels, Memo, Timestamp};
 
 #[cfg(doc)]
 use crate::sample;
@@ -54,24 +49,6 @@ pub enum Lateness {
     Any,
 }
 
-/// What a store found out about the series of a batch, for the next batch of the same series: rules send theirs at each evaluation.
-/// The sender keeps it; only the store knows what is in it.
-#[derive(Debug, Default)]
-pub struct SeriesMemo(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
-
-impl SeriesMemo {
-    /// What a store has put here, if it is of this type.
-    #[must_use]
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.0.lock().clone()?.downcast().ok()
-    }
-
-    /// Puts something here, in the place of what was here.
-    pub fn set<T: Any + Send + Sync>(&self, found: T) {
-        *self.0.lock() = Some(Arc::new(found));
-    }
-}
-
 /// Samples of several series.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesBatch<'a> {
@@ -82,7 +59,7 @@ pub struct SeriesBatch<'a> {
     /// Which late ones are taken.
     pub lateness: Lateness,
     /// Where the same series come again and again, each once and all of one source: they are then looked up once.
-    pub memo: Option<&'a SeriesMemo>,
+    pub memo: Option<&'a Memo>,
 }
 
 impl SeriesBatch<'_> {

@@ -245,7 +245,7 @@ impl Engine {
         stack.run(&bounds, || {
             let taken = Reservation::new(&bounds.memory);
             let planned = self.planned(text, Limits { bounds: &bounds, taken: &taken })?;
-            let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
+            let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times, memos: &[] };
             evaluate(&planned, (text, stack), asked)
         })
     }
@@ -328,7 +328,7 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let bounds = self.bounds(options);
         let form = if times.step_ms > 0 { Form::Matrix } else { Form::Vector };
-        let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
+        let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times, memos: &[] };
         evaluate(&Planned::new(expr, &self.options), (text, Stack::of(text)), asked)
     }
 }

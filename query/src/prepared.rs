@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::labels::sort_by_labels;
-use model::{Querier, Timestamp};
+use model::{Memo, Querier, Timestamp};
 use parking_lot::Mutex;
 
 use crate::Error;
@@ -50,6 +50,8 @@ pub struct Prepared {
     text: String,
     stack: Stack,
     planned: Planned,
+    /// By node: what stores remember of the selections of scans.
+    memos: Box<[Memo]>,
 }
 
 impl fmt::Debug for Prepared {
@@ -60,7 +62,8 @@ impl fmt::Debug for Prepared {
 
 impl Prepared {
     pub(crate) fn new(engine: EngineOptions, text: &str, stack: Stack, planned: Planned) -> Self {
-        Self { engine, text: text.to_owned(), stack, planned }
+        let memos = planned.plan().nodes.iter().map(|_| Memo::default()).collect();
+        Self { engine, text: text.to_owned(), stack, planned, memos }
     }
 
     /// The query as it was written.
@@ -139,7 +142,8 @@ impl Prepared {
     ) -> Result<QueryResult, Error> {
         let bounds = self.engine.bounds(options);
         self.stack.run(&bounds, || {
-            let asked = Asked { querier, bounds: &bounds, engine: &self.engine, options, form, times };
+            let memos = &self.memos[..];
+            let asked = Asked { querier, bounds: &bounds, engine: &self.engine, options, form, times, memos };
             evaluate(&self.planned, (&self.text, self.stack), asked)
         })
     }
@@ -195,6 +199,8 @@ pub(crate) struct Asked<'a> {
     /// A vector at one time, whose step is 0, or a matrix over a range of steps.
     pub(crate) form: Form,
     pub(crate) times: Times,
+    /// By node of a plan that is evaluated again and again; else none.
+    pub(crate) memos: &'a [Memo],
 }
 
 /// Evaluates a planned query, on a stack that is large enough for it.
@@ -203,7 +209,7 @@ pub(crate) fn evaluate(
     (text, stack): (&str, Stack),
     asked: Asked<'_>,
 ) -> Result<QueryResult, Error> {
-    let Asked { querier, bounds, engine, options, form, times } = asked;
+    let Asked { querier, bounds, engine, options, form, times, memos } = asked;
     let begun = Instant::now();
     if form == Form::Matrix {
         check_range(planned.plan(), times)?;
@@ -230,6 +236,7 @@ pub(crate) fn evaluate(
         common: CommonCache::of(&plan),
         scans: ScanCache::of(&plan),
         profile: profile.as_ref(),
+        memos,
     };
     // Counting takes a lock: only where somebody asks for the counts.
     let counts = options.stats.is_some() || query.budget.is_some() || profile.is_some();

@@ -196,7 +196,7 @@ impl Backfill {
         let last = Slot(self.end.0 - 1);
         for (state, rule) in self.rules.iter_mut().zip(&group.rules) {
             if let Some((_, alive)) = state.alive.take().filter(|(slot, _)| *slot == last) {
-                rule.state.lock().series = alive;
+                rule.state.lock().series = alive.into_iter().collect();
             }
         }
     }

@@ -233,7 +233,7 @@ impl<'a> Chunk<'a> {
         (prepared, recorded): (&Prepared, &Recorded),
         ts: Timestamp,
     ) -> Result<Vec<Output>, EvaluationError> {
-        recorded.outputs(self.vector(prepared, ts)?, self.group.spec().limit)
+        recorded.outputs(self.vector(prepared, ts)?, &[], self.group.spec().limit)
     }
 
     fn vector(self, prepared: &Prepared, ts: Timestamp) -> Result<Vec<Sample>, EvaluationError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{Labels, QuerierError, SeriesMemo, Timestamp};
+use model::{Labels, Memo, QuerierError, Timestamp};
 use parking_lot::Mutex;
 
 use crate::alerting::At;
@@ -64,7 +64,7 @@ struct GroupState {
 pub(crate) struct Run {
     pub(crate) rules: Range<usize>,
     /// They mostly write the same series each time.
-    memo: SeriesMemo,
+    memo: Memo,
 }
 
 /// What an evaluation of a rule yielded.
@@ -88,7 +88,7 @@ impl Group {
             spec.rules.iter().map(|rule| Rule::new(rule.clone(), context)).collect::<Result<_, _>>()?;
         let selectors = rules.iter().map(|rule| rule.selectors(context)).collect::<Result<Vec<_>, _>>()?;
         let runs = runs(&spec.rules, &selectors);
-        let runs = runs.into_iter().map(|rules| Run { rules, memo: SeriesMemo::default() }).collect();
+        let runs = runs.into_iter().map(|rules| Run { rules, memo: Memo::default() }).collect();
         let by_slot =
             reads_back(&spec.rules, &selectors) || rules.iter().any(|rule| rule.prepared().depends_on_range());
         rules.iter().filter_map(Rule::alerts).for_each(|alerts| alerts.set_restored(!to_restore));
@@ -209,7 +209,7 @@ impl Group {
         let looked_at = ts.saturating_sub(self.query_offset_ms(context));
         let result = context.query(&rule.prepared(), looked_at)?;
         match &rule.kind {
-            Kind::Recording(recorded) => recorded.outputs(result, self.spec.limit),
+            Kind::Recording(recorded) => recorded.outputs(result, &rule.state.lock().series, self.spec.limit),
             Kind::Alerting(alerts) => {
                 let outputs =
                     alerts.outputs(&result, At { context, ts, limit: self.spec.limit, metrics: &self.metrics })?;
@@ -241,16 +241,8 @@ impl Group {
     }
 
     /// Stores the results of rules in one row, with stale markers for the series that are gone since the last time.
-    fn store(&self, context: &Context, memo: &SeriesMemo, yielded: Vec<Yielded>, ts: Timestamp) {
-        let current: HashSet<&Labels> =
-            yielded.iter().flat_map(|yielded| yielded.outputs.iter().map(|output| &output.labels)).collect();
-        let mut gone = Vec::new();
-        for yielded in &yielded {
-            let state = self.rules[yielded.rule].state.lock();
-            // A series that another rule of the run writes now goes on.
-            gone.extend(state.series.iter().filter(|labels| !current.contains(labels)).cloned());
-        }
-        drop(current);
+    fn store(&self, context: &Context, memo: &Memo, yielded: Vec<Yielded>, ts: Timestamp) {
+        let gone = self.gone(&yielded);
         let outputs = || yielded.iter().flat_map(|yielded| &yielded.outputs);
         let stored = store::append(context.appender.as_ref(), (outputs(), Some(memo)), &gone, ts);
         match stored {
@@ -269,13 +261,29 @@ impl Group {
         }
     }
 
+    /// The series that rules do not yield any more.
+    fn gone(&self, yielded: &[Yielded]) -> Vec<Labels> {
+        let changed = |one: &&Yielded| !self.rules[one.rule].state.lock().has_stored(&one.outputs);
+        let changed: Vec<&Yielded> = yielded.iter().filter(changed).collect();
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        // A series that another rule of the run writes now goes on.
+        let current: HashSet<&Labels> =
+            yielded.iter().flat_map(|one| one.outputs.iter().map(|output| &output.labels)).collect();
+        let mut gone = Vec::new();
+        for one in changed {
+            let state = self.rules[one.rule].state.lock();
+            gone.extend(state.series.iter().filter(|labels| !current.contains(labels)).cloned());
+        }
+        gone
+    }
+
     fn stored(&self, Yielded { rule, outputs }: Yielded) {
         let mut state = self.rules[rule].state.lock();
         // The same series as the last time are kept as they are: the store remembers these label sets, too.
-        let known = outputs.iter().filter(|output| state.series.contains(&output.labels)).count();
-        if known < outputs.len() || known < state.series.len() {
-            state.series.clear();
-            state.series.extend(outputs.into_iter().map(|output| output.labels));
+        if !state.has_stored(&outputs) {
+            state.series = outputs.into_iter().map(|output| output.labels).collect();
         }
     }
 

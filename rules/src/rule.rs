@@ -1,6 +1,6 @@
 //! A rule of a running group: what it is, and what its last evaluations came to.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::{Labels, Matcher, QuerierError, Timestamp};
@@ -10,6 +10,7 @@ use query::{Prepared, QueryOptions};
 use crate::alerting::Alerts;
 use crate::context::Context;
 use crate::error::EvaluationError;
+use crate::output::Output;
 use crate::recording::Recorded;
 use crate::spec::RuleSpec;
 use crate::unmatched::{UnmatchedSelector, any_unmatched, unmatched};
@@ -59,8 +60,8 @@ pub(crate) struct RuleState {
     pub(crate) evaluated_at: Option<Timestamp>,
     /// The last ones, oldest first.
     pub(crate) history: VecDeque<Evaluation>,
-    /// The series of the last one that was stored, to mark those that are gone.
-    pub(crate) series: HashSet<Labels>,
+    /// The series of the last one that was stored, in its order and no two equal, to mark those that are gone.
+    pub(crate) series: Vec<Labels>,
     /// Whether a selector matches no series, and when that was looked up.
     pub(crate) unmatched: Option<(Timestamp, bool)>,
 }
@@ -73,6 +74,12 @@ impl RuleState {
             self.history.pop_front();
         }
         self.history.push_back(evaluation);
+    }
+
+    /// Are these the series of the last one that was stored, in its order? Rules mostly yield the same each time.
+    pub(crate) fn has_stored(&self, outputs: &[Output]) -> bool {
+        outputs.len() == self.series.len()
+            && outputs.iter().zip(&self.series).all(|(one, series)| one.labels == *series)
     }
 
     /// The last evaluation failed after all: its result could not be stored.

@@ -4,8 +4,7 @@ use std::sync::LazyLock;
 
 use model::sample::{histogram_mark, stale_nan};
 use model::{
-    Committed, Histogram, Labels, Lateness, SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples, SourceLabels,
-    Timestamp,
+    Committed, Histogram, Labels, Lateness, Memo, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp,
 };
 
 use crate::error::{DUPLICATE, EvaluationError, OUT_OF_ORDER, TOO_OLD};
@@ -41,7 +40,7 @@ pub(crate) fn remove_invalid(outputs: &mut Vec<Output>) -> Option<EvaluationErro
 /// continues, and does not count.
 pub(crate) fn append<'a>(
     appender: &dyn SeriesAppender,
-    (outputs, memo): (impl Iterator<Item = &'a Output>, Option<&SeriesMemo>),
+    (outputs, memo): (impl Iterator<Item = &'a Output>, Option<&Memo>),
     gone: &[Labels],
     ts: Timestamp,
 ) -> Result<Stored, EvaluationError> {
@@ -75,7 +74,7 @@ pub(crate) fn append_checked(
 fn commit<'a>(
     appender: &dyn SeriesAppender,
     outputs: impl Iterator<Item = &'a Output>,
-    memo: Option<&SeriesMemo>,
+    memo: Option<&Memo>,
     ts: Timestamp,
 ) -> Result<Committed, EvaluationError> {
     let samples = outputs.map(|output| (&output.labels, output.value, output.histogram.as_deref()));
@@ -85,7 +84,7 @@ fn commit<'a>(
 fn commit_samples<'a>(
     appender: &dyn SeriesAppender,
     samples: impl Iterator<Item = (&'a Labels, f64, Option<&'a Histogram>)>,
-    memo: Option<&SeriesMemo>,
+    memo: Option<&Memo>,
     ts: Timestamp,
 ) -> Result<Committed, EvaluationError> {
     let samples: Vec<_> = samples

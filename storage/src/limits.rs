@@ -32,6 +32,8 @@ pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
 pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 /// Overhead of a cache entry, bytes.
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
+/// A selection that weighs no more is kept in its caller's memo, bytes; reading what it selects costs little beside selecting.
+pub(crate) const REMEMBERED_SELECTION: usize = 4 << 10;
 /// So many columns of a segment are cached decoded when asked for at once, and no more.
 pub(crate) const CACHED_COLUMNS: usize = 64;
 /// The parts of the store's memory for the read cache, and for the caches of the index: one of so many. The rest is

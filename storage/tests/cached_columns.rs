@@ -28,10 +28,10 @@ fn name(metric: usize) -> String {
     format!("m{metric}")
 }
 
-/// A metric is missing in some rows.
+/// A metric is missing in some rows, and in none of the first.
 fn value(row: i64, metric: usize) -> Option<f64> {
     let mixed = row * 31 + metric as i64 * 7;
-    (mixed % 11 != 0).then_some((row * metric as i64) as f64 / 2.0)
+    (row < 12 || mixed % 11 != 0).then_some((row * metric as i64) as f64 / 2.0)
 }
 
 impl Scraped {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
-    AppendError, Appender, Batch, Committed, ExtraSample, Labels, Lateness, Layout, Matcher, MetricId, Querier,
-    ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesMemo, SeriesOrder, SeriesSamples, SourceId,
+    AppendError, Appender, Batch, Committed, ExtraSample, Labels, Lateness, Layout, Matcher, Memo, MetricId, Querier,
+    ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId,
     SourceLabels, Timestamp,
 };
 use prometheus::Registry;
@@ -348,7 +348,9 @@ struct Harness {
     clock: [Timestamp; 3],
     model: Model,
     /// Of senders by how many series they send: mostly others than the last time, and over restarts and retentions.
-    memos: [SeriesMemo; 3],
+    memos: [Memo; 3],
+    /// Of who selects: some by two matchers in turn, and everything.
+    asked: [Memo; 3],
 }
 
 /// What is deleted, or selected: by the name, by a label of the source, by one that some metrics override, everything.
@@ -379,8 +381,15 @@ impl Harness {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir, window);
         let model = Model { window, horizon: Timestamp::MIN, ..Model::default() };
-        let mut harness =
-            Self { db: Some(db), dir, layouts: vec![], clock: [Timestamp(10_000); 3], model, memos: <_>::default() };
+        let mut harness = Self {
+            db: Some(db),
+            dir,
+            layouts: vec![],
+            clock: [Timestamp(10_000); 3],
+            model,
+            memos: <_>::default(),
+            asked: <_>::default(),
+        };
         harness.name_everything();
         harness
     }
@@ -517,8 +526,16 @@ impl Harness {
     fn select(&self, from: Timestamp, to: Timestamp, some: usize) {
         // First some and then all, so that what is kept of the one serves the other.
         let matcher = matcher(some);
+        let asked_again = |matchers: &[Matcher], memo: usize| {
+            let hints = ReadHints { memo: Some(&self.asked[memo]), ..ReadHints::default() };
+            let selection = Selection { start: from, end: to, matchers };
+            read_by(&selection, |selection, sink| self.db().select(selection, &hints, sink))
+        };
+        let memo = some.min(3) / 2;
         let mut some = read(self.db(), from, to, std::slice::from_ref(&matcher));
+        assert_eq!(asked_again(std::slice::from_ref(&matcher), memo), some, "{from}..={to}");
         let got = read(self.db(), from, to, &[]);
+        assert_eq!(asked_again(&[], 2), got, "{from}..={to}");
         for (labels, samples) in got.iter().filter(|(labels, _)| matcher.matches(labels.value(&matcher.name))) {
             assert_eq!(some.remove(labels).as_ref(), Some(samples), "{labels} by {matcher:?} in {from}..={to}");
         }

@@ -9,7 +9,7 @@ use model::histogram::{Buckets, Histogram};
 use model::sample::histogram_mark;
 use model::{
     Appender, Batch, Committed, Exemplar, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection,
-    SeriesAppender, SeriesBatch, SeriesMemo, SeriesSamples, SourceLabels, Timestamp, with_causes,
+    SeriesAppender, SeriesBatch, Memo, SeriesSamples, SourceLabels, Timestamp, with_causes,
 };
 use prometheus::Registry;
 use storage::{Db, Options};
@@ -177,7 +177,7 @@ fn what_is_remembered_of_a_batch_never_misplaces_a_sample() {
         let options = Options { memory_bytes: 8 << 20, bucket_ms: 1000, retention_ms: 10_000, ..Options::new(path) };
         Db::open(options, &Registry::new()).unwrap()
     };
-    let (memo, sources) = (SeriesMemo::default(), SourceLabels::Named([].into()));
+    let (memo, sources) = (Memo::default(), SourceLabels::Named([].into()));
     let put = |db: &Db, all: &[Series]| {
         let series: Vec<SeriesSamples<'_>> =
             all.iter().map(|(labels, times, values)| SeriesSamples::floats(labels, times, values)).collect();

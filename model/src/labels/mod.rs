@@ -8,6 +8,7 @@ mod order;
 
 use std::cell::Cell;
 use std::fmt;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 pub use order::sort_by_labels;
@@ -157,6 +158,24 @@ impl Labels {
             text.push_str(r.map_or("", |(_, entry)| entry));
             text.push_str(right.0);
         })
+    }
+
+    /// Those labels of [`Labels::joined`] whose names `keep` accepts.
+    #[must_use]
+    pub fn joined_where(&self, other: &Self, mut keep: impl FnMut(&str) -> bool) -> Self {
+        assembled(|text| {
+            for (name, entry) in JoinedEntries::of(self, other) {
+                if keep(name) {
+                    text.push_str(entry);
+                }
+            }
+        })
+    }
+
+    /// Is [`Labels::joined`] of these and `other` the set `whole`? Nothing is allocated to find out.
+    #[must_use]
+    pub fn joins_to(&self, other: &Self, whole: &Self) -> bool {
+        JoinedEntries::of(self, other).eq(Entries(&whole.0))
     }
 
     /// The same set, one label set to a value of exactly `len` bytes that `write` appends; without the label when `len` is
@@ -321,6 +340,36 @@ impl<'a> Iterator for Entries<'a> {
         let (entry, rest) = self.0.split_at(end);
         self.0 = rest;
         Some((&entry[name_start..name_end], entry))
+    }
+}
+
+/// The entries of two sets in the order of their names; those of the right one where both have a name.
+struct JoinedEntries<'a> {
+    left: Peekable<Entries<'a>>,
+    right: Peekable<Entries<'a>>,
+}
+
+impl<'a> JoinedEntries<'a> {
+    fn of(left: &'a Labels, right: &'a Labels) -> Self {
+        Self { left: Entries(&left.0).peekable(), right: Entries(&right.0).peekable() }
+    }
+}
+
+impl<'a> Iterator for JoinedEntries<'a> {
+    type Item = (&'a str, &'a str);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some((left, _)) = self.left.peek() else { return self.right.next() };
+        let Some((right, _)) = self.right.peek() else { return self.left.next() };
+        let order = left.cmp(right);
+        if order.is_lt() {
+            return self.left.next();
+        }
+        if order.is_eq() {
+            self.left.next();
+        }
+        self.right.next()
     }
 }
 
@@ -526,6 +575,16 @@ mod tests {
         ];
         for (left, right) in sets.iter().flat_map(|left| sets.iter().map(move |right| (left, right))) {
             assert_eq!(left.joined(right), Labels::from_pairs(left.iter().chain(right)), "{left} {right}");
+            for whole in
+                sets.iter().chain([&left.joined(right), &right.joined(left), &left.filtered(|name| name != "b")])
+            {
+                assert_eq!(left.joins_to(right, whole), left.joined(right) == *whole, "{left} {right} {whole}");
+            }
+            let keeps: [fn(&str) -> bool; 4] = [|name| name != "b", |name| name >= "b", |_| true, |_| false];
+            for keep in keeps {
+                let expected = left.joined(right).filtered(keep);
+                assert_eq!(left.joined_where(right, keep), expected, "{left} {right}");
+            }
             let keep = |name: &str| right.get(name).is_none();
             let kept = Labels::from_sorted(left.iter().filter(|(name, _)| keep(name)));
             assert_eq!(left.filtered(keep), kept, "{left} {right}");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Grow, QuerierError};
 #[cfg(doc)]
 use crate::Labels;
-use crate::SourceId;
+use crate::{Memo, SourceId};
 
 /// What a selection is for. A store may read less because of it, and never answers less than is asked; one that ignores all
 /// hints but `order` is correct. (Prometheus: `storage.SelectHints`.)
@@ -29,6 +29,8 @@ pub struct ReadHints<'h> {
     pub sources: Option<&'h HashSet<SourceId>>,
     /// Who waits for the selection to be opened.
     pub caller: Caller<'h>,
+    /// Of who asks for the same matchers again and again.
+    pub memo: Option<&'h Memo>,
 }
 
 impl ReadHints<'_> {
@@ -43,6 +45,7 @@ impl ReadHints<'_> {
         grouping: None,
         sources: None,
         caller: Caller(None),
+        memo: None,
     };
 }
 

@@ -59,6 +59,8 @@ impl Evaluator<'_> {
         let is_counter = matches!(call.function.name, "rate" | "increase");
         // Functions with an incremental form compute all steps of a series at once.
         let sweeper = Sweeper::of(call.function.name, self.extension_of(range));
+        // Unless the name is dropped at the end of the query, or a note is about other labels, labels are made without it.
+        let nameless = !keep_name && !self.query.options.delayed_name_removal && !self.query.options.type_labels;
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.has_mixed_samples() {
                 self.mixed_range(call, f, (ranges, &scalars), grid)?
@@ -83,6 +85,12 @@ impl Evaluator<'_> {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_scalar(call, scalars.first(step)));
                 }
+                if nameless && values.iter().any(|value| !is_absent(*value)) {
+                    if is_counter {
+                        self.note_non_counter(ranges.name(), None, self.range_span(range));
+                    }
+                    return sink(Series::of_floats(ranges.nameless_labels(self)?, ranges.drop_name, values));
+                }
                 Series::of_floats(ranges.labels(self)?, ranges.drop_name, values)
             };
             // Series without any sample are not part of the result.
@@ -91,7 +99,8 @@ impl Evaluator<'_> {
             }
             // The metric type is guessed from the name before it is dropped.
             if is_counter && series.has_floats() {
-                self.note_non_counter(&series.labels, self.range_span(range));
+                let kind = series.labels.get(METRIC_TYPE);
+                self.note_non_counter(series.labels.name(), kind, self.range_span(range));
             }
             if !keep_name {
                 self.drop_name(&mut series);
@@ -100,10 +109,10 @@ impl Evaluator<'_> {
         })
     }
 
-    fn note_non_counter(&self, labels: &Labels, place: Span) {
-        let name = labels.name();
+    /// Tells of a metric whose name, or type where that is a label, is not that of a counter.
+    fn note_non_counter(&self, name: &str, kind: Option<&str>, place: Span) {
         if self.query.options.type_labels {
-            let kind = labels.get(METRIC_TYPE).unwrap_or_default();
+            let kind = kind.unwrap_or_default();
             if !name.is_empty() && !matches!(kind, "counter" | "histogram") {
                 let wanted = "__type__ label is not set to \"counter\" or \"histogram\"";
                 self.info(place, &format!("metric might not be a counter, {wanted}, got {kind:?}: {name:?}"));

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use model::{PartReader, Querier};
+use model::{Memo, PartReader, Querier};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::common_cache::CommonCache;
@@ -43,6 +43,8 @@ pub(crate) struct Query<'a> {
     pub(crate) scans: ScanCache,
     /// Cost per node, if it is measured.
     pub(crate) profile: Option<&'a Profile>,
+    /// What stores remember of selections, by node; none for a query that is evaluated but once.
+    pub(crate) memos: &'a [Memo],
 }
 
 /// One partition of a scan and its reader.

@@ -14,8 +14,11 @@ use crate::value::{LABELS_LONG, is_metadata, without_name};
 
 /// The most projections that are cached, of metrics and of series.
 const KNOWN_MAX: usize = 16 << 10;
-/// Entries of a [`RecentCache`].
-const RECENT: usize = 512;
+/// Entries of a [`RecentCache`]: at first, for queries of a few series, and once there was no room for one.
+const RECENT_FIRST: usize = 16;
+const RECENT_MAX: usize = 512;
+/// Batches of fewer series are projected without the caches: these serve the next series of a source, and the next of a metric.
+const CACHED_FROM: usize = 3;
 
 /// Values computed from recent label sets. A set is found by the address of its allocation, which is cheap to compare; the
 /// cache holds the set, so that the address cannot be reused.
@@ -31,10 +34,19 @@ impl<T> Default for RecentCache<T> {
 }
 
 impl<T: Clone> RecentCache<T> {
-    fn place(labels: &Labels) -> usize {
+    fn place(&self, labels: &Labels) -> usize {
         // Fibonacci hashing: allocations are aligned, so the low bits say nothing; the product mixes the others
         // upwards.
-        (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (RECENT - 1)
+        (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (self.slots.len() - 1)
+    }
+
+    fn grow(&mut self, slots: usize) {
+        let before = std::mem::take(&mut self.slots);
+        self.slots.resize_with(slots, || None);
+        for (labels, made) in before.into_iter().flatten() {
+            let place = self.place(&labels);
+            self.slots[place] = Some((labels, made));
+        }
     }
 
     /// The value of a label set, computed if it is not cached. Long sets are not cached, as that keeps them in memory.
@@ -43,17 +55,18 @@ impl<T: Clone> RecentCache<T> {
             return make();
         }
         if self.slots.is_empty() {
-            self.slots.resize_with(RECENT, || None);
+            self.slots.resize_with(RECENT_FIRST, || None);
         }
-        let slot = &mut self.slots[Self::place(labels)];
-        match slot {
-            Some((known, made)) if ptr::eq(known.as_text(), labels.as_text()) => made.clone(),
-            _ => {
-                let made = make();
-                *slot = Some((labels.clone(), made.clone()));
-                made
-            }
+        let place = self.place(labels);
+        match &self.slots[place] {
+            Some((known, made)) if ptr::eq(known.as_text(), labels.as_text()) => return made.clone(),
+            Some(_) if self.slots.len() < RECENT_MAX => self.grow(4 * self.slots.len()),
+            _ => {}
         }
+        let made = make();
+        let place = self.place(labels);
+        self.slots[place] = Some((labels.clone(), made.clone()));
+        made
     }
 }
 
@@ -136,6 +149,9 @@ impl Projection {
 
     /// The projection of a series' labels.
     pub(super) fn of(&mut self, batch: &Batch, column: &Column) -> Labels {
+        if batch.columns.len() < CACHED_FROM {
+            return batch.source.joined_where(&column.metric, |name| self.needed.needs(name));
+        }
         // Batches with equal ids have the same source; without ids the labels are compared.
         let is_known = batch.source_id.is_some() && batch.source_id == self.source_id;
         if !is_known && batch.source != self.source {
@@ -159,6 +175,15 @@ impl Projection {
         }
         self.here[number] = Some(projected.clone());
         projected
+    }
+
+    /// The same without the metric name.
+    pub(super) fn nameless_of(&mut self, batch: &Batch, column: &Column) -> Labels {
+        if batch.columns.len() < CACHED_FROM {
+            return batch.source.joined_where(&column.metric, |name| !is_metadata(name) && self.needed.needs(name));
+        }
+        let projected = self.of(batch, column);
+        self.without_name(&projected)
     }
 
     fn turn_to(&mut self, source: &Labels) {
@@ -266,9 +291,15 @@ mod tests {
             let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();
             let mut projection = Projection::new(&needed, &Arc::default());
             for (source, metric, forgets) in picked {
-                let batch = Batch { source: sets[source % sets.len()].clone(), ..Batch::default() };
+                let columns = vec![Column::default(); CACHED_FROM];
+                let batch = Batch { source: sets[source % sets.len()].clone(), columns, ..Batch::default() };
                 let metric = sets[metric % sets.len()].clone();
                 let column = Column { metric, ..Column::default() };
+                let small = Batch { columns: Vec::new(), ..batch.clone() };
+                prop_assert_eq!(projection.of(&small, &column), projection.of(&batch, &column));
+                let nameless = without_name(&projection.of(&batch, &column));
+                prop_assert_eq!(projection.nameless_of(&small, &column), nameless.clone());
+                prop_assert_eq!(projection.nameless_of(&batch, &column), nameless);
                 let expected = batch.labels(&column).filtered(|name| needed.needs(name));
                 let projected = projection.of(&batch, &column);
                 prop_assert_eq!(&projected, &expected);

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::labels::METRIC_NAME;
 use model::{Batch, Timestamp};
 
 use super::evaluator::Evaluator;
@@ -176,6 +177,16 @@ impl Ranges<'_> {
     /// The labels of the series, projected if not all are needed.
     pub(super) fn labels(&self, evaluator: &Evaluator<'_>) -> Result<model::Labels, Error> {
         evaluator.labels_of(self.batch, self.column)
+    }
+
+    /// The same without the metric name, for a function that drops it at once.
+    pub(super) fn nameless_labels(&self, evaluator: &Evaluator<'_>) -> Result<model::Labels, Error> {
+        evaluator.nameless_labels_of(self.batch, self.column)
+    }
+
+    /// The metric name.
+    pub(super) fn name(&self) -> &str {
+        self.column.metric.get(METRIC_NAME).unwrap_or_else(|| self.batch.source.name())
     }
 
     /// Are there histograms or start timestamps?

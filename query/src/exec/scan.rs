@@ -12,7 +12,7 @@ use crate::Error;
 use crate::parse::ast::{At, Shift};
 use crate::parse::types::Extension;
 use crate::plan::{NodeId, NodeKind, Scan};
-use crate::value::{Series, is_absent, weight};
+use crate::value::{Series, is_absent, is_metadata, weight};
 use crate::window::{Grid, Reach};
 
 /// A scan of the plan, or one that was made while the query runs (`info`).
@@ -114,7 +114,8 @@ impl<'a> Evaluator<'a> {
                 QuerierError::Stopped
             })
         };
-        let mut hints = ReadHints { caller: Caller(Some(&grow)), ..wanted.hints };
+        let memo = wanted.of.id.and_then(|id| self.query.memos.get(id.index()));
+        let mut hints = ReadHints { caller: Caller(Some(&grow)), memo, ..wanted.hints };
         let mut group = None;
         if let Some(decisions) = decisions {
             // Scans that are made while the query runs have no decisions.
@@ -194,6 +195,15 @@ impl<'a> Evaluator<'a> {
         Ok(match self.projection() {
             Some(projection) => projection.borrow_mut().of(batch, column),
             None => batch.labels(column),
+        })
+    }
+
+    /// The same without the metric name.
+    pub(super) fn nameless_labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
+        self.check_memory(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
+        Ok(match self.projection() {
+            Some(projection) => projection.borrow_mut().nameless_of(batch, column),
+            None => batch.source.joined_where(&column.metric, |name| !is_metadata(name)),
         })
     }
 

@@ -116,7 +116,7 @@ mod tests {
             let run = |plan: Plan| {
                 let bounds = options.bounds(&query_options);
                 let asked =
-                    Asked { querier: &store, bounds: &bounds, engine: &options, options: &query_options, form, times };
+                    Asked { querier: &store, bounds: &bounds, engine: &options, options: &query_options, form, times, memos: &[] };
                 match evaluate(&Planned::Ready(plan), (&text, Stack::of(&text)), asked) {
                     Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
                     Err(error) => error.to_string(),

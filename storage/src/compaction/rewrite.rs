@@ -254,7 +254,7 @@ fn exchange(
     for (partition, _) in &stored.timelines {
         batch.delete_cf(pages, timeline_key(*partition, source));
     }
-    for (bucket, _) in &stored.buckets {
+    for (bucket, _) in stored.buckets() {
         batch.delete_cf(posted, seen_key(source, *bucket));
     }
     // Where all was deleted there is no timeline, and so no pages.

@@ -43,7 +43,16 @@ pub(crate) fn select(
     matchers: &[Matcher],
     alive: &RoaringBitmap,
 ) -> Result<Vec<Selected>, Error> {
-    let mut selected = Written::default();
+    Ok(select_in_segments(parts, matchers, alive)?.0)
+}
+
+/// The same, and the segments that their metrics are columns of, where these were looked up.
+pub(crate) fn select_in_segments(
+    parts: (&Store, &Index),
+    matchers: &[Matcher],
+    alive: &RoaringBitmap,
+) -> Result<(Vec<Selected>, Option<RoaringBitmap>), Error> {
+    let mut selected = Written { selected: Vec::new(), segments: Some(RoaringBitmap::new()) };
     for candidate in candidates(parts, matchers, alive)? {
         // By whichever side has fewer postings to read.
         if candidate.metrics.len() > limits::METRICS_PER_SOURCE * candidate.sources.len() {
@@ -52,7 +61,7 @@ pub(crate) fn select(
             selected.add(parts, &candidate)?;
         }
     }
-    Ok(selected.selected)
+    Ok((selected.selected, selected.segments))
 }
 
 /// Metrics that match, with the sources with which they would if these had them.
@@ -113,14 +122,17 @@ fn sides_of((store, index): (&Store, &Index), matcher: &Matcher, alive: &Roaring
 }
 
 /// Metrics by the sources that wrote them: one entry for all that have the same sources.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Written {
     selected: Vec<Selected>,
+    /// All segments of these metrics, unless some were selected source by source.
+    segments: Option<RoaringBitmap>,
 }
 
 impl Written {
     /// Where sources are few: what each of them wrote, instead of who wrote each metric.
     fn add_by_source(&mut self, (store, index): (&Store, &Index), candidate: &Selected) -> Result<(), Error> {
+        self.segments = None;
         let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
         for source in &candidate.sources {
             let mut segments = Vec::new();
@@ -148,6 +160,7 @@ impl Written {
             return self.add_by_source((store, index), candidate);
         }
         let writers = Writers::read(store, &all, &candidate.sources)?;
+        self.segments.iter_mut().for_each(|segments| *segments |= &all);
         // A target's page has several segments, and a page that changes has had many.
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (segments, metrics) in groups {

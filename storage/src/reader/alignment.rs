@@ -2,13 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use model::{Batch, Column, Timestamp};
+use model::{Batch, Column, Labels, MetricId, SourceId, Timestamp};
 
 use crate::error::Error;
 use crate::rows::run::{Cells, Run, RunColumn, all_set, is_empty, mark, none_set};
 
 /// See [`Gathered::into_batches`].
-pub(crate) type Complete<'c> = dyn FnMut(usize, &[Timestamp], &mut Column) -> Result<bool, Error> + 'c;
+pub(crate) type Complete<'c> = dyn FnMut(usize, &[Timestamp], ColumnValues) -> Result<Option<Column>, Error> + 'c;
+
+/// The values of a column, which is then given its labels.
+pub(crate) struct ColumnValues {
+    values: Vec<f64>,
+    present: Option<Vec<u64>>,
+}
+
+impl ColumnValues {
+    /// The column of a metric.
+    pub(crate) fn of(self, metric: Labels, metric_id: Option<MetricId>) -> Column {
+        let (values, present) = (self.values, self.present);
+        Column { metric_id, metric, values, present, histograms: Vec::new(), start_times: Vec::new() }
+    }
+}
 
 /// What was read of one source.
 #[derive(Debug, Default)]
@@ -101,37 +115,63 @@ impl Gathered {
         Aligned { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), own_times }
     }
 
-    /// Batches: one with the common times, then one for each other set of times. `complete` gives the column of a wanted
-    /// metric over these times what is still missing, or says that it is not to be handed out.
-    pub(crate) fn into_batches(self, complete: &mut Complete<'_>) -> Result<Vec<Batch>, Error> {
+    /// The only run, where there is nothing to align it with: most of what rules and dashboards ask for is in one segment.
+    fn take_only_run(&mut self) -> Option<Run> {
+        let is_alone = self.runs.len() == 1 && self.cells.is_empty() && self.deleted.is_empty();
+        let run = if is_alone { self.runs.first_mut()? } else { return None };
+        run.columns.sort_by_key(|column| column.wanted);
+        let is_whole =
+            run.timestamps.is_sorted_by(|a, b| a < b) && run.columns.is_sorted_by(|a, b| a.wanted < b.wanted);
+        if is_whole { self.runs.pop() } else { None }
+    }
+
+    /// Batches of a source: one with the common times, then one for each other set of times. `complete` makes a column of the
+    /// values of a wanted metric over these times, or says that it is not to be handed out.
+    pub(crate) fn into_batches(
+        mut self,
+        source: (Option<SourceId>, &Labels),
+        complete: &mut Complete<'_>,
+    ) -> Result<Vec<Batch>, Error> {
+        let batch = |timestamps, columns| {
+            let (source_id, labels) = source;
+            Batch { source_id, source: labels.clone(), timestamps, columns }
+        };
+        if let Some(Run { timestamps, columns }) = self.take_only_run() {
+            let columns =
+                columns.into_iter().map(|RunColumn { wanted, values, present }| (wanted, Slots { values, present }));
+            let columns = completed(columns.filter(|(_, slots)| !is_empty(&slots.present)), &timestamps, complete)?;
+            return Ok(if columns.is_empty() { Vec::new() } else { vec![batch(timestamps, columns)] });
+        }
         let line = self.common_times();
         let aligned = self.align(&line);
         // In an order that is the same each time: sums of floats depend on it.
         let mut apart: BTreeMap<Vec<Timestamp>, Vec<Column>> = BTreeMap::new();
         for (wanted, times, values) in aligned.own_times {
-            let mut column = Column { values, ..Column::default() };
-            if complete(wanted, &times, &mut column)? {
+            if let Some(column) = complete(wanted, &times, ColumnValues { values, present: None })? {
                 apart.entry(times).or_default().push(column);
             }
         }
-        let mut common = Vec::with_capacity(aligned.common.len());
-        for (wanted, slots) in aligned.common {
-            let mut column = slots.column();
-            if complete(wanted, &line, &mut column)? {
-                common.push(column);
-            }
-        }
+        let common = completed(aligned.common.into_iter(), &line, complete)?;
         let mut batches = Vec::with_capacity(1 + apart.len());
         if !common.is_empty() {
-            batches.push(Batch { timestamps: line, columns: common, ..Batch::default() });
+            batches.push(batch(line, common));
         }
-        batches.extend(apart.into_iter().map(|(timestamps, columns)| Batch {
-            timestamps,
-            columns,
-            ..Batch::default()
-        }));
+        batches.extend(apart.into_iter().map(|(timestamps, columns)| batch(timestamps, columns)));
         Ok(batches)
     }
+}
+
+/// The columns of series over common times.
+fn completed(
+    slots: impl Iterator<Item = (usize, Slots)>,
+    times: &[Timestamp],
+    complete: &mut Complete<'_>,
+) -> Result<Vec<Column>, Error> {
+    let mut columns = Vec::with_capacity(slots.size_hint().1.unwrap_or(0));
+    for (wanted, slots) in slots {
+        columns.extend(complete(wanted, times, slots.into())?);
+    }
+    Ok(columns)
 }
 
 /// One series of a source over a line of times.
@@ -271,10 +311,12 @@ impl Slots {
             }
         }
     }
+}
 
-    fn column(self) -> Column {
-        let all = all_set(&self.present, self.values.len());
-        Column { values: self.values, present: (!all).then_some(self.present), ..Column::default() }
+impl From<Slots> for ColumnValues {
+    fn from(Slots { values, present }: Slots) -> Self {
+        let all = all_set(&present, values.len());
+        Self { values, present: (!all).then_some(present) }
     }
 }
 
@@ -304,6 +346,38 @@ mod tests {
             SeriesColumn::OwnTimes(times, values) => (times.clone(), values.clone()),
         };
         times.into_iter().map(|ts| ts.0).zip(values).collect()
+    }
+
+    #[test]
+    fn one_run_alone_is_handed_out_as_beside_an_empty_one() {
+        let run = |times: &[i64], columns: &[(usize, u64)]| {
+            let column = |&(wanted, present): &(usize, u64)| {
+                let values = (0..times.len()).map(|i| (wanted * 10 + i) as f64).collect();
+                RunColumn { wanted, values, present: vec![present; times.len().div_ceil(64)] }
+            };
+            let timestamps = times.iter().copied().map(Timestamp).collect();
+            Run { timestamps, columns: columns.iter().map(column).collect() }
+        };
+        for (times, columns) in [
+            (&[10, 20, 30][..], &[(0, 0b111), (1, 0b101), (3, 0b111)][..]),
+            // Columns of a segment are in the order of its page, and one may have no sample in the range.
+            (&[10, 20, 30], &[(3, 0b111), (0, 0b011), (1, 0)]),
+            (&[10], &[(0, 0)]),
+            (&[], &[(0, 0)]),
+            // What no reader makes, and alignment would still bring into order.
+            (&[20, 10], &[(0, 0b11)]),
+            (&[10, 20], &[(1, 0b10), (1, 0b11)]),
+        ] {
+            let handed_out = |runs: Vec<Run>| {
+                let mut complete = |wanted: usize, _: &[Timestamp], values: ColumnValues| {
+                    Ok((wanted != 3).then(|| values.of(Labels::empty(), Some(MetricId(wanted as u32)))))
+                };
+                let gathered = Gathered { runs, ..Gathered::default() };
+                format!("{:?}", gathered.into_batches((None, &Labels::empty()), &mut complete).unwrap())
+            };
+            let with_empty = handed_out(vec![run(times, columns), Run::default()]);
+            assert_eq!(handed_out(vec![run(times, columns)]), with_empty, "{times:?} {columns:?}");
+        }
     }
 
     #[test]

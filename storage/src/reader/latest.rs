@@ -16,7 +16,7 @@ use crate::rows::decoder::{RowDecoder, Wanted};
 use crate::rows::scan as row_scan;
 
 use super::alignment::Gathered;
-use super::{Reader, Stored};
+use super::{Reader, Stored, in_both};
 
 /// Rows of a bucket and the segments they are of, or pages of a partition.
 enum Part<'s> {
@@ -64,7 +64,7 @@ impl Reader<'_> {
         (open, left): (&Left, &mut Left),
         gathered: &mut Gathered,
     ) -> Result<(), Error> {
-        for segment in segments {
+        for segment in in_both(segments, self.segments) {
             // Finds out which of the metrics the segment has.
             self.plan(segment)?;
             let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
@@ -123,7 +123,7 @@ impl Reader<'_> {
 /// What is stored, the newest first; what overlaps is together.
 fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let end_of = |bucket: Bucket| bucket.0.saturating_add(i64::from(bucket_ms));
-    let rows = stored.buckets.iter();
+    let rows = stored.buckets().iter();
     let rows = rows.map(|(bucket, segments)| (end_of(*bucket), bucket.0, Part::Rows(*bucket, segments)));
     let pages = stored.timelines.iter();
     let pages = pages.map(|(of, timeline)| (of.end(bucket_ms), of.start.0, Part::Pages(*of, timeline)));

@@ -21,7 +21,7 @@ pub(crate) mod sorted;
 pub(crate) mod written;
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use foldhash::fast::RandomState;
 use model::{SourceId, Timestamp};
@@ -40,22 +40,29 @@ use alignment::Gathered;
 use context::ReadContext;
 use lazy_rows::LazyRows;
 use mask::Mask;
+use read_cache::Buckets;
 use snapshot::ReadSnapshot;
 
 /// What is stored of one source in the range of a reader.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) source: SourceId,
-    /// Buckets with rows, and the segments written in each.
-    pub(crate) buckets: Vec<(Bucket, RoaringBitmap)>,
+    /// All its buckets, as the read cache has them, and those of the range.
+    all_buckets: Buckets,
+    within: Range<usize>,
     /// Partitions with pages.
     pub(crate) timelines: Vec<(Partition, Timeline)>,
 }
 
 impl Stored {
+    /// Buckets with rows, and the segments written in each; ascending.
+    pub(crate) fn buckets(&self) -> &[(Bucket, RoaringBitmap)] {
+        &self.all_buckets[self.within.clone()]
+    }
+
     /// All segments that its rows or pages are of.
     pub(crate) fn segments(&self) -> RoaringBitmap {
-        let rows = self.buckets.iter().map(|(_, segments)| segments);
+        let rows = self.buckets().iter().map(|(_, segments)| segments);
         rows.chain(self.timelines.iter().map(|(_, timeline)| &timeline.segments))
             .fold(RoaringBitmap::new(), |all, segments| all | segments)
     }
@@ -72,6 +79,8 @@ pub(crate) struct Reader<'v> {
     pages: PageReader<'v>,
     range: RangeInclusive<Timestamp>,
     masks: &'v [Mask],
+    /// No other segment has any of the metrics that are asked for.
+    segments: Option<&'v RoaringBitmap>,
     metrics: Vec<u32>,
     plans: HashMap<u32, Wanted, RandomState>,
     /// The wanted by the name they lie under in pages.
@@ -94,8 +103,27 @@ impl<'v> Reader<'v> {
         let rows = LazyRows::new(snapshot, buckets, snapshot.fill_rows);
         let tails = LazyRows::new(snapshot, buckets, true);
         let pages = PageReader::new(snapshot, &context.cache.partitions(snapshot)?, &range);
-        let (metrics, plans, names, names_of) = <_>::default();
-        Ok(Self { context, snapshot, rows, tails, pages, range, masks, metrics, plans, names, names_of, rows_hint: 0 })
+        let (segments, metrics, plans, names, names_of, rows_hint) = <_>::default();
+        Ok(Self {
+            context,
+            snapshot,
+            rows,
+            tails,
+            pages,
+            range,
+            masks,
+            segments,
+            metrics,
+            plans,
+            names,
+            names_of,
+            rows_hint,
+        })
+    }
+
+    /// Looks at rows of these segments alone, if any: no others have the metrics that will be asked for.
+    pub(crate) fn of_segments(self, segments: Option<&'v RoaringBitmap>) -> Self {
+        Self { segments, ..self }
     }
 
     /// Makes room at once for so many rows of a segment, rather than as they come.
@@ -108,8 +136,9 @@ impl<'v> Reader<'v> {
         let (from, to) = self.context.buckets(&self.range);
         // All buckets of a source are cached together: a dashboard asks for many ranges of the same sources.
         let all = self.context.cache.buckets(self.snapshot, source)?;
-        let buckets = all.iter().filter(|(bucket, _)| (from..=to).contains(bucket)).cloned().collect();
-        Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
+        let within =
+            all.partition_point(|(bucket, _)| *bucket < from)..all.partition_point(|(bucket, _)| *bucket <= to);
+        Ok(Stored { source, all_buckets: all, within, timelines: self.pages.timelines(source)? })
     }
 
     /// The segments that a source wrote in the range, or in a bucket or partition that reaches into it.
@@ -132,7 +161,7 @@ impl<'v> Reader<'v> {
         for (_, timeline) in &stored.timelines {
             times.extend(timeline.timestamps.iter().filter(|ts| self.range.contains(ts)));
         }
-        for (bucket, segments) in &stored.buckets {
+        for (bucket, segments) in stored.buckets() {
             for segment in segments {
                 let place = RowKey::frame(*bucket, stored.source, segment);
                 row_scan::times_of(self.context.store, self.rows.iter(), place, &self.range, &mut times)?;
@@ -157,8 +186,8 @@ impl<'v> Reader<'v> {
                 gathered.runs.push(run);
             }
         }
-        for (bucket, segments) in &stored.buckets {
-            for segment in segments {
+        for (bucket, segments) in stored.buckets() {
+            for segment in in_both(segments, self.segments) {
                 self.plan(segment)?;
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
                 let place = RowKey::frame(*bucket, stored.source, segment);
@@ -249,6 +278,19 @@ impl<'v> Reader<'v> {
         }
         Ok(())
     }
+}
+
+/// Those of some segments that are among others, ascending.
+pub(crate) fn in_both<'s>(
+    segments: &'s RoaringBitmap,
+    others: Option<&'s RoaringBitmap>,
+) -> impl Iterator<Item = u32> + 's {
+    // A target has tens of segments, and one metric is mostly in one of them.
+    let (walked, others) = match others {
+        Some(fewer) if fewer.len() < segments.len() => (fewer, Some(segments)),
+        others => (segments, others),
+    };
+    walked.iter().filter(move |segment| others.is_none_or(|others| others.contains(*segment)))
 }
 
 /// The newest sample of each of these metrics (ascending; all when `None`) of a source in a range, deleted or not: its

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{
-    Batch, BatchSink, Column, Grow, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
-    SamplesNeeded, Selection, SeriesOrder, SourceId, Timestamp,
+    Batch, BatchSink, Grow, Labels, Matcher, Memo, MetricId, PartReader, Parts, QuerierError, ReadHints, SamplesNeeded,
+    Selection, SeriesOrder, SourceId, Timestamp,
 };
 use roaring::RoaringBitmap;
 
@@ -17,11 +17,12 @@ use crate::drain::Drain;
 use crate::error::Error;
 use crate::histograms::{AnyHistograms, HistogramReader};
 use crate::index::dedup;
-use crate::index::select::{Selected, select};
+use crate::index::select::{Selected, select_in_segments};
 use crate::limits;
 use crate::quarantine::records::Records;
 use crate::quarantine::warnings::warnings;
 use crate::reader::Reader;
+use crate::reader::alignment::ColumnValues;
 use crate::reader::chosen::Chosen;
 use crate::reader::context::ReadContext;
 use crate::reader::mask::Mask;
@@ -89,23 +90,30 @@ pub(crate) struct ScanPlan<'a> {
     left: AtomicUsize,
 }
 
-/// The series that match in a range.
+/// The series that match in a range, and the matchers.
 fn chosen(
     context: ReadContext<'_>,
     snapshot: &ReadSnapshot<'_>,
-    (range, matchers): (&RangeInclusive<Timestamp>, &Arc<[Matcher]>),
-) -> Result<Arc<Chosen>, Error> {
+    (range, matchers): (&RangeInclusive<Timestamp>, &[Matcher]),
+    memo: Option<&Memo>,
+) -> Result<(Arc<[Matcher]>, Arc<Chosen>), Error> {
     let ReadContext { store, index, cache } = context;
-    cache.chosen(snapshot, context.selection_key(range, Arc::clone(matchers)), || {
+    let read = |matchers: &[Matcher]| {
         let sources = context.sources_in(snapshot, range)?;
         // The posting lists need not be read at all.
         if sources.is_empty() {
             return Ok(Chosen::default());
         }
-        let selected = select((store, index), matchers, &sources)?;
+        let (selected, segments) = select_in_segments((store, index), matchers, &sources)?;
         let groups = dedup::groups(store, index, &selected)?;
-        Ok(Chosen { selected, groups })
-    })
+        Ok(Chosen { selected, segments, groups })
+    };
+    if let Some(memo) = memo {
+        return cache.chosen_again((snapshot, memo), (context.buckets(range), matchers), read);
+    }
+    let matchers: Arc<[Matcher]> = matchers.into();
+    let chosen = cache.chosen(snapshot, context.selection_key(range, Arc::clone(&matchers)), || read(&matchers))?;
+    Ok((matchers, chosen))
 }
 
 impl<'a> ScanPlan<'a> {
@@ -118,12 +126,18 @@ impl<'a> ScanPlan<'a> {
     ) -> Result<Self, Stop> {
         let range = selection.start..=selection.end;
         let mut snapshot = context.snapshot();
-        let matchers: Arc<[Matcher]> = selection.matchers.into();
-        let chosen = if range.is_empty() { Arc::default() } else { chosen(context, &snapshot, (&range, &matchers))? };
+        let (matchers, chosen) = if range.is_empty() {
+            (selection.matchers.into(), Arc::default())
+        } else {
+            chosen(context, &snapshot, (&range, selection.matchers), hints.memo)?
+        };
         let selected = &chosen.selected;
         // A large selection leaves the block cache to others.
         let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
-        let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
+        let sources = match &selected[..] {
+            [one] => one.sources.len(),
+            more => more.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len(),
+        };
         snapshot.fill_pages = pairs <= limits::CACHED_PAIRS;
         // Rows hold all metrics of a source, so that few pairs of many sources read much.
         snapshot.fill_rows = snapshot.fill_pages && sources <= limits::CACHED_SOURCES;
@@ -225,6 +239,7 @@ impl Parts for ScanPlan<'_> {
     fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
         let reader =
             Reader::new(self.context, &self.snapshot, self.range.clone(), &self.options.masks).map_err(unreadable)?;
+        let reader = reader.of_segments(self.chosen.segments.as_ref());
         let histograms = self.options.histograms.get().then(|| HistogramReader::new(&self.snapshot));
         let grouped = self.chosen.groups.values().flatten().copied().collect();
         let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
@@ -284,23 +299,20 @@ impl<'a> PlanReader<'a> {
             if self.plan.latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
         let mut known = self.known.borrow_mut();
         known.expect(task.metrics.len());
-        let mut complete = |i: usize, times: &[Timestamp], column: &mut Column| {
+        let mut complete = |i: usize, times: &[Timestamp], values: ColumnValues| {
             let metric = metrics[i];
             // Comes with all its pairs, in the last part.
-            if self.grouped.contains(&(source, metric)) {
-                return Ok(false);
+            if !self.grouped.is_empty() && self.grouped.contains(&(source, metric)) {
+                return Ok(None);
             }
-            let Some(metric_labels) = known.labels(*context, &metrics[i..])? else { return Ok(false) };
-            column.metric = metric_labels.clone();
-            column.metric_id = Some(MetricId(metric));
+            let Some(labels) = known.labels(*context, &metrics[i..])? else { return Ok(None) };
+            let mut column = values.of(labels.clone(), Some(MetricId(metric)));
             if let Some(histograms) = &mut histograms {
-                histograms.fill((source, metric), times, column)?;
+                histograms.fill((source, metric), times, &mut column)?;
             }
-            Ok(true)
+            Ok(Some(column))
         };
-        let batches = gathered.into_batches(&mut complete)?.into_iter();
-        let whose = |batch| Batch { source_id: Some(source), source: source_labels.clone(), ..batch };
-        batches.map(whose).try_for_each(out)
+        gathered.into_batches((Some(source), &source_labels), &mut complete)?.into_iter().try_for_each(out)
     }
 
     /// Some series in their order: each source is read once for all of them.
@@ -321,28 +333,27 @@ impl<'a> PlanReader<'a> {
             } else {
                 reader.gather(&stored, &metrics)?
             };
-            let mut complete = |i: usize, times: &[Timestamp], column: &mut Column| {
-                column.metric_id = Some(MetricId(metrics[i]));
-                match &mut histograms {
-                    Some(histograms) => histograms.fill((source, metrics[i]), times, column).map(|()| true),
-                    None => Ok(true),
+            let mut complete = |i: usize, times: &[Timestamp], values: ColumnValues| {
+                // The labels handed out are whole ones.
+                let mut column = values.of(series[wanted[i].1].labels.clone(), Some(MetricId(metrics[i])));
+                if let Some(histograms) = &mut histograms {
+                    histograms.fill((source, metrics[i]), times, &mut column)?;
                 }
+                Ok(Some(column))
             };
-            for mut batch in gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series) {
-                let column = &mut batch.columns[0];
-                // The labels handed out are whole ones, and the id is not theirs.
-                let Some(MetricId(metric)) = column.metric_id.take() else { continue };
+            let batches = gathered.into_batches((None, &Labels::empty()), &mut complete)?;
+            for mut batch in batches.into_iter().flat_map(Batch::into_series) {
+                // The id is not theirs.
+                let Some(MetricId(metric)) = batch.columns[0].metric_id.take() else { continue };
                 let Ok(i) = metrics.binary_search(&metric) else { continue };
-                let (_, at) = wanted[i];
-                column.metric = series[at].labels.clone();
-                found[at] = Some(batch);
+                found[wanted[i].1] = Some(batch);
             }
         }
         for (one, found) in series.iter().zip(found) {
             let batch = match (found, &one.pairs) {
                 // Not among what was read source by source: its samples come from several.
                 (None, pairs) if pairs.len() > 1 => {
-                    merged((&mut *reader, histograms.as_deref_mut()), one.labels.clone(), pairs)?
+                    merged((&mut *reader, histograms.as_deref_mut()), &one.labels, pairs)?
                 }
                 (found, _) => found.unwrap_or_default(),
             };
@@ -359,7 +370,7 @@ impl<'a> PlanReader<'a> {
         groups.sort_unstable_by_key(|(_, pairs)| *pairs);
         for (labels, pairs) in groups {
             let readers = (&mut *reader, histograms.as_deref_mut());
-            let batch = merged(readers, labels.clone(), pairs)?;
+            let batch = merged(readers, labels, pairs)?;
             if !batch.timestamps.is_empty() {
                 out(batch)?;
             }
@@ -371,25 +382,25 @@ impl<'a> PlanReader<'a> {
 /// One series out of several pairs; of two samples at one time that of the older pair stays.
 fn merged<'v>(
     (reader, mut histograms): Readers<'_, 'v>,
-    labels: Labels,
+    labels: &Labels,
     pairs: &[(SourceId, u32)],
 ) -> Result<Batch, Error> {
     let mut found = Vec::new();
     for &(source, metric) in pairs {
         let stored = reader.stored(source)?;
         let gathered = reader.gather(&stored, &[metric])?;
-        let mut complete = |_, times: &[Timestamp], column: &mut Column| match &mut histograms {
-            Some(histograms) => histograms.fill((source, metric), times, column).map(|()| true),
-            None => Ok(true),
+        let mut complete = |_, times: &[Timestamp], values: ColumnValues| {
+            let mut column = values.of(labels.clone(), None);
+            if let Some(histograms) = &mut histograms {
+                histograms.fill((source, metric), times, &mut column)?;
+            }
+            Ok(Some(column))
         };
-        found.extend(gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series));
+        let batches = gathered.into_batches((None, &Labels::empty()), &mut complete)?;
+        found.extend(batches.into_iter().flat_map(Batch::into_series));
     }
     // Pairs come oldest first, so that the merge prefers the sample of the older one.
-    let mut merged = Batch::merge(found).unwrap_or_default();
-    if let Some(column) = merged.columns.first_mut() {
-        column.metric = labels;
-    }
-    Ok(merged)
+    Ok(Batch::merge(found).unwrap_or_default())
 }
 
 /// The scan task: some metrics of one source.
@@ -444,6 +455,11 @@ fn assumed_rows(length_ms: i64) -> usize {
 
 /// Calls `each` with every source of a selection and its metrics, ascending.
 fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &Arc<[u32]>)) {
+    // Mostly all sources have the same metrics, and there is nothing to put together.
+    if let [one] = selected {
+        let metrics: Arc<[u32]> = one.metrics.iter().collect();
+        return one.sources.iter().for_each(|source| each(SourceId(source), &metrics));
+    }
     let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (i, one) in selected.iter().enumerate() {
         for source in &one.sources {

@@ -12,7 +12,7 @@ use model::{Committed, ExtraSample, Histogram, Layout, Row, Scraped, Timestamp};
 use rocksdb::WriteBatch;
 
 use super::flushed::FlushMarks;
-use super::state::SourceState;
+use super::state::{OpenSegment, SourceState};
 use super::window::Window;
 use crate::error::Error;
 use crate::histograms::{self, AnyHistograms};
@@ -41,7 +41,10 @@ pub(crate) struct Pending<'a> {
     pub(super) row: &'a Row<'a>,
     pub(super) state: &'a SourceState,
     pub(super) window: Window,
-    frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
+    /// Segments that the state does not know.
+    frames: BTreeMap<(Bucket, u32), OpenSegment>,
+    /// The last row of each segment that is written.
+    rows: BTreeMap<(Bucket, u32), Timestamp>,
     pub(super) own: HashMap<u32, (Timestamp, u64)>,
     stored_ordinary: bool,
     /// Does it write anything but newer rows of segments that its buckets have?
@@ -56,7 +59,10 @@ pub(crate) struct Pending<'a> {
 /// What a state takes over once the write succeeded.
 #[derive(Debug)]
 pub(crate) struct Done {
-    frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
+    frames: BTreeMap<(Bucket, u32), OpenSegment>,
+    rows: BTreeMap<(Bucket, u32), Timestamp>,
+    /// The newest time of anything that was stored of the source before.
+    stored_until: Option<Timestamp>,
     own: HashMap<u32, (Timestamp, u64)>,
     newest: Option<Timestamp>,
     series: i64,
@@ -148,7 +154,7 @@ impl<'a> Pending<'a> {
         window: Window,
         batch: &mut WriteBatch,
     ) -> Result<(Done, Committed), Error> {
-        let (frames, own, committed) = (BTreeMap::new(), HashMap::new(), Committed::default());
+        let (frames, rows, own, committed) = <_>::default();
         let (touched, reopened) = (BTreeSet::new(), BTreeSet::new());
         let row = &part.row;
         let mut pending = Self {
@@ -158,6 +164,7 @@ impl<'a> Pending<'a> {
             state,
             window,
             frames,
+            rows,
             own,
             stored_ordinary: false,
             disturbs: false,
@@ -175,21 +182,18 @@ impl<'a> Pending<'a> {
         if !row.own_times.is_empty() || !part.repeats.is_empty() {
             pending.own_times(part.repeats, &mut targets)?;
         }
-        // Rows at or before something already stored may share a key with it.
-        let shared_until = pending.stored_until();
         for (&(segment, ts), target) in &targets {
-            let may_exist = target.flags & OWN_TIMES != 0 || shared_until.is_some_and(|until| ts <= until);
-            pending.disturbs |= may_exist;
-            pending.put((segment, ts), target, may_exist, batch)?;
+            pending.put((segment, ts), target, batch)?;
         }
         // A new frame means a segment or bucket that cached lists of buckets do not have yet.
         pending.disturbs |= !pending.frames.is_empty();
         pending.mark_frames(batch)?;
         let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts)) } else { state.newest };
         let series = i64::from(count(row.present));
-        let Self { frames, own, touched, late, committed, disturbs, .. } = pending;
+        let stored_until = pending.stored_until();
+        let Self { frames, rows, own, touched, late, committed, disturbs, .. } = pending;
         let reopened = pending.reopened.len() as u64;
-        Ok((Done { frames, own, newest, series, late, touched, reopened, disturbs }, committed))
+        Ok((Done { frames, rows, stored_until, own, newest, series, late, touched, reopened, disturbs }, committed))
     }
 
     /// The newest time of anything stored of the source.
@@ -310,13 +314,21 @@ impl<'a> Pending<'a> {
         &mut self,
         (segment, ts): (usize, Timestamp),
         target: &Target<'_>,
-        may_exist: bool,
         batch: &mut WriteBatch,
     ) -> Result<(), Error> {
         let place =
             RowKey::frame(Bucket::of(ts, self.store.bucket_ms), self.row.source, self.row.layout.segments[segment]);
-        let frame = self.frame(segment, place, batch)?;
+        let OpenSegment { frame, newest } = self.frame(segment, place, batch)?;
         self.touched.insert(place.bucket);
+        // The rows of rules are of one source, and not in the order of time; those of one group are.
+        let may_exist = match newest {
+            Some(newest) => ts <= newest,
+            // Rows at or before something that is stored of the source may share a key with it.
+            None => target.flags & OWN_TIMES != 0 || self.stored_until().is_some_and(|until| ts <= until),
+        };
+        self.disturbs |= may_exist;
+        let last = self.rows.entry((place.bucket, place.segment)).or_insert(ts);
+        *last = ts.max(*last);
         let key = place.at(ts);
         let seed = key.seed() ^ u64::from(frame.tag);
         let start = segment * SEGMENT;
@@ -375,15 +387,17 @@ impl<'a> Pending<'a> {
     }
 
     /// The frame of a segment in a bucket: known, stored, or made of this row's values.
-    fn frame(&mut self, segment: usize, place: RowKey, batch: &mut WriteBatch) -> Result<Arc<Frame>, Error> {
+    fn frame(&mut self, segment: usize, place: RowKey, batch: &mut WriteBatch) -> Result<OpenSegment, Error> {
         let id = (place.bucket, place.segment);
-        if let Some(frame) = self.state.frames.get(&id).or_else(|| self.frames.get(&id)) {
-            return Ok(Arc::clone(frame));
+        if let Some(open) = self.state.frames.get(&id).or_else(|| self.frames.get(&id)) {
+            return Ok(open.clone());
         }
         let start = segment * SEGMENT;
         let end = (start + SEGMENT).min(self.row.values.len());
         let held =
             if self.is_flushed(place.bucket, batch)? { None } else { self.store.get(Cf::Rows, place.bytes())? };
+        // Of a segment that begins now there is no row.
+        let newest = held.is_none().then_some(Timestamp::MIN);
         let stored = match held {
             None => None,
             Some(bytes) => match Frame::parse(&bytes, place.seed()) {
@@ -410,9 +424,9 @@ impl<'a> Pending<'a> {
             batch.put_cf(self.store.cf(Cf::Rows), place.bytes(), &bytes);
             Frame { values, tag: Frame::tag_of(&bytes) }
         });
-        let frame = Arc::new(frame);
-        self.frames.insert(id, Arc::clone(&frame));
-        Ok(frame)
+        let open = OpenSegment { frame: Arc::new(frame), newest };
+        self.frames.insert(id, open.clone());
+        Ok(open)
     }
 
     /// Are the rows that the source may have in a bucket flushed, and only waiting to be dropped? Then they go now: rows
@@ -482,6 +496,12 @@ impl Done {
         state.ahead = state.ahead.filter(|(_, to)| state.newest.is_none_or(|newest| newest < *to));
         state.own.extend(self.own);
         state.frames.extend(self.frames);
+        for (id, last) in self.rows {
+            let Some(open) = state.frames.get_mut(&id) else { continue };
+            // A row behind all that is stored of the source is behind all of the segment.
+            let is_last = open.newest.is_some() || self.stored_until.is_none_or(|until| last > until);
+            open.newest = if is_last { open.newest.max(Some(last)) } else { None };
+        }
         state.idle_rounds = 0;
         if let Some(newest) = state.newest {
             // Frames of older buckets are needed only as long as late samples may come; they are found in the store

@@ -20,6 +20,14 @@ use crate::rows::codec::ORDINARY;
 use crate::rows::frame::Frame;
 use crate::rows::scan;
 
+/// A segment of a source in an open bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) frame: Arc<Frame>,
+    /// No row of it in this bucket is later; `None` when that is not known.
+    pub(crate) newest: Option<Timestamp>,
+}
+
 /// One source that writes.
 #[derive(Debug, Default)]
 pub(crate) struct SourceState {
@@ -29,7 +37,7 @@ pub(crate) struct SourceState {
     /// Where rows lie that were stored as of a time that has not come yet, before the clock was set back: the first and the
     /// last millisecond, none of them up to `newest`.
     pub(crate) ahead: Option<(Timestamp, Timestamp)>,
-    pub(crate) frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
+    pub(crate) frames: BTreeMap<(Bucket, u32), OpenSegment>,
     /// The newest sample, by metric, of series that came with own times: time and bits.
     pub(crate) own: HashMap<u32, (Timestamp, u64)>,
     /// Buckets written since a flush last looked.

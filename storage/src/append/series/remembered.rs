@@ -69,7 +69,7 @@ impl Remembered {
 
 #[cfg(test)]
 mod tests {
-    use model::{Lateness, SeriesAppender, SeriesMemo, SeriesSamples};
+    use model::{Lateness, Memo, SeriesAppender, SeriesSamples};
 
     use super::*;
     use crate::Options;
@@ -80,7 +80,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) };
         let db = Db::open(options, &prometheus::Registry::new()).unwrap();
-        let memo = SeriesMemo::default();
+        let memo = Memo::default();
         let series = |job: &str, name: &str| Labels::from_pairs([("__name__", name), ("job", job)]);
         // Is anything remembered of the batch before it is stored?
         let append = |db: &Db, labels: &[Labels], sources: &SourceLabels| {

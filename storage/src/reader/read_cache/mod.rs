@@ -11,8 +11,9 @@ use std::fmt;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Labels, QuerierError, SourceId, Timestamp};
+use model::{Labels, Matcher, Memo, QuerierError, SourceId, Timestamp};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::kv::schema::{Bucket, Partition, RowKey};
 use crate::limits;
 use crate::pages::{self, timeline::Timeline};
-use crate::reader::chosen::{Chosen, SelectionKey};
+use crate::reader::chosen::{Chosen, RememberedSelection, SelectionKey};
 #[cfg(doc)]
 use crate::reader::epochs::WriteTracker;
 use crate::reader::epochs::{Epochs, Trackers};
@@ -34,7 +35,7 @@ use crate::rows::run::Run;
 use crate::rows::scan;
 use columns::{Columns, Refused};
 
-/// Buckets in which a source has rows, and the segments written in each.
+/// Buckets in which a source has rows, and the segments written in each; ascending.
 pub(crate) type Buckets = Arc<[(Bucket, RoaringBitmap)]>;
 /// Partitions, each with the sources that have, or had, pages in it.
 pub(crate) type Partitions = Arc<[(Partition, RoaringBitmap)]>;
@@ -44,8 +45,13 @@ type Dated<T> = (u64, T);
 /// With the epochs of the snapshot that it was read from.
 type Kept<T> = (Epochs, Arc<T>);
 
+/// How many there were in this process.
+static READ_CACHES: AtomicU64 = AtomicU64::new(0);
+
 /// The bounded memory of readers.
 pub(crate) struct ReadCache {
+    /// Its number in this process: what is remembered elsewhere names it.
+    id: u64,
     /// Of the writes that it depends on.
     pub(crate) trackers: Trackers,
     buckets: Cache<u32, Dated<Buckets>>,
@@ -70,11 +76,12 @@ impl ReadCache {
     /// Takes about so many bytes in all.
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
+            id: READ_CACHES.fetch_add(1, Ordering::Relaxed),
             trackers: Trackers::default(),
             // The parts add up to the whole; most of it is for columns.
-            buckets: Cache::new(bytes / 16),
-            heads: Cache::new(bytes / 16),
-            columns: Cache::new(bytes / 16 * 11),
+            buckets: Cache::new(bytes / 32),
+            heads: Cache::new(bytes / 32),
+            columns: Cache::new(bytes / 16 * 12),
             partitions: Mutex::default(),
             sources: Cache::new(bytes / 32),
             written: Cache::new(bytes / 32),
@@ -142,6 +149,40 @@ impl ReadCache {
     ) -> Result<Arc<Chosen>, Error> {
         let of_key = key.weight();
         self.cached(&self.chosen, (snapshot, key), |chosen| chosen.weight() + of_key, read)
+    }
+
+    /// The same where the caller has a memo. Small ones are kept there alone: thousands of rules would push the selections of all
+    /// others out of the cache.
+    pub(crate) fn chosen_again(
+        &self,
+        (snapshot, memo): (&ReadSnapshot<'_>, &Memo),
+        (buckets, matchers): ((Bucket, Bucket), &[Matcher]),
+        read: impl FnOnce(&[Matcher]) -> Result<Chosen, Error>,
+    ) -> Result<(Arc<[Matcher]>, Arc<Chosen>), Error> {
+        let known = memo
+            .get::<RememberedSelection>()
+            .filter(|known| known.cache == self.id && known.key.buckets == buckets && *known.key.matchers == *matchers);
+        if !self.no_write_in_flight(snapshot) {
+            let matchers = known.map_or_else(|| matchers.into(), |known| Arc::clone(&known.key.matchers));
+            let chosen = read(&matchers)?;
+            return Ok((matchers, Arc::new(chosen)));
+        }
+        if let Some(known) = known.filter(|known| known.epochs.same_but_newer(snapshot.epochs)) {
+            return Ok((Arc::clone(&known.key.matchers), Arc::clone(&known.chosen)));
+        }
+        let matchers: Arc<[Matcher]> = matchers.into();
+        let key = SelectionKey { buckets, matchers: Arc::clone(&matchers) };
+        if let Some((_, found)) = self.chosen.get(&key).filter(|(epochs, _)| epochs.same_but_newer(snapshot.epochs)) {
+            return Ok((matchers, found));
+        }
+        let chosen = Arc::new(read(&matchers)?);
+        let (cache, epochs, weight) = (self.id, snapshot.epochs, chosen.weight() + key.weight());
+        if weight <= limits::REMEMBERED_SELECTION {
+            memo.set(RememberedSelection { cache, epochs, key, chosen: Arc::clone(&chosen) });
+        } else {
+            self.chosen.insert(key, (epochs, Arc::clone(&chosen)), weight);
+        }
+        Ok((matchers, chosen))
     }
 
     /// The texts of a listing. It is of the index and of what was written in the buckets, as above.
