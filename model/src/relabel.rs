@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
@@ -211,15 +212,18 @@ pub enum RelabelError {
     OnlyRegex(RelabelAction),
 }
 
-/// One checked and compiled rule.
+/// One checked and compiled rule. A copy is the same rule: thousands of jobs have most of theirs in common.
 #[derive(Clone, Debug)]
-pub struct RelabelRule {
+pub struct RelabelRule(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
     spec: RelabelSpec,
     names: NameValidation,
     pattern: Pattern,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Pattern {
     /// `(.*)`: every text matches, and is its own first group.
     Any,
@@ -244,15 +248,23 @@ impl RelabelRule {
             RelabelAction::Replace | RelabelAction::LabelMap => Pattern::Groups(Box::new(CapturingRegex::new(source)?)),
             _ => Pattern::Test(Regex::in_anchors(source)?),
         };
-        Ok(Self { spec, names, pattern })
+        Ok(Self(Arc::new(Compiled { spec, names, pattern })))
     }
 
     /// The rule as it was written.
     #[must_use]
     pub fn spec(&self) -> &RelabelSpec {
-        &self.spec
+        &self.0.spec
     }
 
+    /// What the rule looks at: the values of its source labels, joined by its separator.
+    #[must_use]
+    pub fn source<'a>(&self, labels: &'a LabelsBuilder) -> Cow<'a, str> {
+        self.0.source(labels)
+    }
+}
+
+impl Compiled {
     /// Applies the rule.
     fn apply(&self, labels: &mut LabelsBuilder) -> Applied {
         let spec = &self.spec;
@@ -319,9 +331,7 @@ impl RelabelRule {
         true
     }
 
-    /// What the rule looks at: the values of its source labels, joined by its separator.
-    #[must_use]
-    pub fn source<'a>(&self, labels: &'a LabelsBuilder) -> Cow<'a, str> {
+    fn source<'a>(&self, labels: &'a LabelsBuilder) -> Cow<'a, str> {
         match self.spec.source_labels.as_slice() {
             [] => Cow::Borrowed(""),
             [one] => Cow::Borrowed(labels.get(one)),
@@ -335,7 +345,7 @@ impl RelabelRule {
 
 impl PartialEq for RelabelRule {
     fn eq(&self, other: &Self) -> bool {
-        (&self.spec, self.names) == (&other.spec, other.names)
+        Arc::ptr_eq(&self.0, &other.0) || (&self.0.spec, self.0.names) == (&other.0.spec, other.0.names)
     }
 }
 
@@ -400,7 +410,7 @@ pub fn relabel(labels: &mut LabelsBuilder, rules: &[RelabelRule]) -> Relabeled {
 /// The same; `see` is called with the index of each rule that is applied, and whether it matched.
 pub fn relabel_seen(labels: &mut LabelsBuilder, rules: &[RelabelRule], mut see: impl FnMut(usize, bool)) -> Relabeled {
     for (rule_idx, rule) in rules.iter().enumerate() {
-        let Applied { is_kept, is_matched } = rule.apply(labels);
+        let Applied { is_kept, is_matched } = rule.0.apply(labels);
         see(rule_idx, is_matched);
         if !is_kept {
             return Relabeled::DroppedBy(rule_idx);

@@ -32,7 +32,7 @@ pub(crate) struct Reduced {
 /// A rule of a job.
 pub(crate) enum Slot {
     /// One that is known.
-    Known(Box<RelabelRule>),
+    Known(RelabelRule),
     /// One that is left in the job, and a copy of it if it is worth keeping.
     Left(Option<Yaml>),
 }
@@ -69,7 +69,7 @@ impl RuleCache {
             return Slot::Left(None);
         }
         match self.rules.borrow().get(rule) {
-            Some(known) => Slot::Known(Box::new(known.clone())),
+            Some(known) => Slot::Known(known.clone()),
             None => Slot::Left(Some(rule.clone())),
         }
     }
@@ -78,9 +78,9 @@ impl RuleCache {
     pub(crate) fn complete(&self, config: &mut ScrapeConfig, slots: [Vec<Slot>; 2]) {
         let lists = [&mut config.relabel_configs, &mut config.metric_relabel_configs];
         for (list, slots) in lists.into_iter().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
-            let mut left = std::mem::take(list).into_iter();
+            let mut left = std::mem::replace(list, Vec::with_capacity(slots.len())).into_iter();
             list.extend(slots.into_iter().filter_map(|slot| match slot {
-                Slot::Known(rule) => Some(*rule),
+                Slot::Known(rule) => Some(rule),
                 Slot::Left(None) => left.next(),
                 Slot::Left(Some(yaml)) => left.next().inspect(|rule| self.keep(yaml, rule)),
             }));
