@@ -64,3 +64,21 @@ test("series are counted by any label, and lead to a query", async () => {
   await page.getByRole("link", { name: "wide" }).click();
   await page.locator(".result .vl-row").first().waitFor();
 });
+
+test("cards that are opened one after another lie one below another", async () => {
+  const page = await open("/rules");
+  const whys = page.getByText("Why, and the last evaluations");
+  await whys.first().waitFor();
+  const opened = Math.min(4, await whys.count());
+  for (let i = 0; i < opened; i++) await whys.nth(i).click();
+  // Each has asked the server for what it shows.
+  await page.waitForFunction((n) => document.querySelectorAll(".vl-row details[open] p bdi").length >= n, opened);
+  const overlaps = await page.evaluate(async () => {
+    // Heights are noted between two frames.
+    for (let i = 0; i < 3; i++) await new Promise((drawn) => requestAnimationFrame(drawn));
+    const rows = [...document.querySelectorAll(".vl-row")].map((row) => row.getBoundingClientRect());
+    rows.sort((a, b) => a.top - b.top);
+    return rows.slice(1).filter((row, i) => row.top < rows[i].bottom - 0.5).length;
+  });
+  assert.equal(overlaps, 0);
+});

@@ -50,16 +50,34 @@ export function VirtualList<T>({ items, row, estimate, itemKey, role = "list", l
   const first = Math.max(0, heights.at(view.top) - SPARE);
   const last = Math.min(items.length, heights.at(view.top + view.height) + 1 + SPARE);
 
-  // What was drawn is measured; if it is not as high as thought, those below move.
-  useLayoutEffect(() => {
+  // What is not as high as thought moves those below.
+  const measure = (rows: Iterable<HTMLElement>) => {
     let isChanged = false;
-    for (const element of scroller.current?.querySelectorAll<HTMLElement>(":scope > .vl-sizer > .vl-row") ?? []) {
+    for (const element of rows) {
       const index = Number(element.dataset["index"]);
-      if (!heights.set(index, element.offsetHeight)) continue;
+      if (index >= items.length || !heights.set(index, element.offsetHeight)) continue;
       measured.current.set(itemKey(items[index] as T, index), element.offsetHeight);
       isChanged = true;
     }
     if (isChanged) redraw((n) => n + 1);
+  };
+  // A row may grow by itself, as a card that is opened and asks the server for what it shows.
+  const latest = useRef(measure);
+  latest.current = measure;
+  const grown = useMemo(
+    () =>
+      new ResizeObserver((entries) => {
+        const rows = entries.map((entry) => entry.target as HTMLElement);
+        rows.filter((row) => !row.isConnected).forEach((row) => grown.unobserve(row));
+        latest.current(rows.filter((row) => row.isConnected));
+      }),
+    [],
+  );
+  useLayoutEffect(() => () => grown.disconnect(), []);
+  useLayoutEffect(() => {
+    const rows = [...(scroller.current?.querySelectorAll<HTMLElement>(":scope > .vl-sizer > .vl-row") ?? [])];
+    measure(rows);
+    rows.forEach((row) => grown.observe(row));
   });
 
   const shown = [];
