@@ -147,20 +147,25 @@ section! {
         #[yaml(Discoveries)]
         pub sd: Vec<SdConfig>,
     }
-    check = check_alertmanager;
+    check_always = check_alertmanager;
 }
 
 fn check_alertmanager(config: &mut AlertmanagerConfig, f: &mut Fields<'_>, _: NameValidation) -> Result<(), Error> {
     // Prometheus 3 dropped v1, which Alertmanager 0.27 has removed. Null is not decoded by the type of the version, and
     // passes.
-    if config.api_version != "v2" && f.value("api_version").is_some() {
+    if config.api_version != "v2" && !f.has_failed("api_version") && f.value("api_version").is_some() {
         let message = format!("expected Alertmanager api version to be one of [v2] but got {}", config.api_version);
-        return Err(f.refuse("api_version", message));
+        f.source.report(f.refuse("api_version", message))?;
     }
     let http = &config.http;
     let is_authenticated = http.basic_auth.is_some() || http.authorization.is_some() || http.oauth2.is_some();
     if is_authenticated && config.sigv4.is_some() {
-        return Err(f.refuse_all("at most one of basic_auth, authorization, oauth2, & sigv4 must be configured"));
+        let message = "at most one of basic_auth, authorization, oauth2, & sigv4 must be configured";
+        f.source.report(f.refuse_all(message))?;
     }
-    check_static_targets((&config.sd, &config.relabel_configs), f, "path_prefix")
+    // Rules that have faults might take addresses apart.
+    if f.are_sound(&["relabel_configs"]) {
+        f.source.settle(check_static_targets((&config.sd, &config.relabel_configs), f, "path_prefix"))?;
+    }
+    Ok(())
 }

@@ -82,22 +82,22 @@ section! {
         #[yaml(Unread)]
         pub(crate) n_own_jobs: usize,
     }
-    check = check_file;
+    check_always = check_file;
 }
 
 fn check_file(config: &mut Config, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
     // Names are labels of metrics of the queues: two with the same name would share their series.
-    remote::check_names(f, "remote_write", "write", config.remote_write.iter().map(|one| one.name.as_str()))?;
-    remote::check_names(f, "remote_read", "read", config.remote_read.iter().map(|one| one.name.as_str()))?;
+    remote::check_names(f, "remote_write", "write")?;
+    remote::check_names(f, "remote_read", "read")?;
     if let Some(otlp) = &config.otlp
         // `NoUTF8EscapingWithSuffixes` and `NoTranslation` let UTF-8 names through, which the legacy scheme refuses.
         && otlp.translation_strategy.starts_with("No")
         && config.global.name_validation == NameValidation::Legacy
-        && let Some(section) = f.fields("otlp")?
+        && let Ok(Some(section)) = f.fields("otlp")
     {
         let strategy = &otlp.translation_strategy;
         let message = format!("OTLP translation strategy {strategy:?} is not allowed when UTF8 is disabled");
-        return Err(section.refuse("translation_strategy", message));
+        f.source.report(section.refuse("translation_strategy", message))?;
     }
     // Before `load` appends the jobs of included files.
     config.n_own_jobs = config.scrape_configs.len();
@@ -168,11 +168,12 @@ impl Codec<Vec<PathBuf>> for Patterns {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, what: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
         // By the text as written: a folder in the resolved path may itself hold a `*`. (`patRulePath` upstream.)
-        if let Some(bad) = f.texts(name)?.iter().find(|text| !stars_in_last_part(text)) {
+        let paths = f.texts(name)?;
+        for bad in paths.iter().filter(|text| !stars_in_last_part(text)) {
             let message = format!("invalid {what} path {bad:?}; * is allowed in the last part only");
-            return Err(f.refuse(name, message));
+            f.source.report(f.refuse(name, message))?;
         }
-        Paths::decode(f, name, ())
+        Ok(Some(paths.iter().map(|path| f.source.resolve(path)).collect()))
     }
 
     fn is_zero(paths: &Vec<PathBuf>) -> bool {
@@ -206,7 +207,7 @@ impl Codec<Vec<Arc<ScrapeConfig>>> for Jobs {
             }
             ScrapeConfig::decode(&mut Fields::new(source, Some(item), path)?, global).map(Arc::new)
         };
-        f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
+        source.each(f.items(name)?, decode).map(Some)
     }
 
     fn is_zero(jobs: &Vec<Arc<ScrapeConfig>>) -> bool {

@@ -15,6 +15,9 @@ use crate::yaml::Yaml;
 
 const SCRAPE_TIMEOUT_MS: i64 = 10_000;
 
+/// Told once `global` has faults: what jobs inherit is then not what the file says.
+pub(crate) const FAULTY: &str = "global has faults";
+
 section! {
     /// What jobs and rules inherit.
     #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +87,7 @@ section! {
         #[yaml(OptionalBool, inherited = defaults.extra_scrape_metrics => "false"; always)]
         pub extra_scrape_metrics: bool,
     }
-    check = check_global;
+    check_always = check_global;
 }
 
 /// The defaults of `global` that flags of the command line change.
@@ -111,13 +114,17 @@ impl Default for GlobalConfig {
 
 fn check_global(global: &mut GlobalConfig, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
     // By default the timeout is the lesser of 10s and the interval, so this is about a timeout that the file sets.
-    if global.scrape_timeout_ms > global.scrape_interval_ms {
-        return Err(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"));
+    let is_sound = f.are_sound(&["scrape_interval", "scrape_timeout"]);
+    if is_sound && global.scrape_timeout_ms > global.scrape_interval_ms {
+        f.source.report(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"))?;
+    }
+    if !f.is_sound() {
+        f.source.tell_once(FAULTY);
     }
     // By the printed form, so a label whose value became empty is checked, too.
-    let mut names = global.external_labels.printed.iter().map(|(name, _)| name);
-    if let Some(bad) = names.find(|name| !global.name_validation.is_label_name(name)) {
-        return Err(f.refuse("external_labels", format!("{bad:?} is not a valid label name")));
+    let names = global.external_labels.printed.iter().map(|(name, _)| name);
+    for bad in names.filter(|name| !global.name_validation.is_label_name(name)) {
+        f.source.report(f.refuse("external_labels", format!("{bad:?} is not a valid label name")))?;
     }
     Ok(())
 }
@@ -129,7 +136,13 @@ impl Codec<GlobalConfig> for Global {
     type Args<'a> = &'a Defaults;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, defaults: &Defaults) -> Result<Option<GlobalConfig>, Error> {
-        f.fields(name)?.map(|mut inner| GlobalConfig::decode(&mut inner, defaults)).transpose()
+        match f.fields(name) {
+            Ok(inner) => inner.map(|mut inner| GlobalConfig::decode(&mut inner, defaults)).transpose(),
+            Err(error) => {
+                f.source.tell_once(FAULTY);
+                Err(error)
+            }
+        }
     }
 
     fn is_zero(_: &GlobalConfig) -> bool {

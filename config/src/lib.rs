@@ -7,15 +7,19 @@
 //! - **Files**: `schema` the macro `section!`, which declares a section once for reading, printing and documentation · `yaml`
 //!   YAML in and out · `file` the whole file, `load` with what it includes, `read` files · `global`, `runtime`, `alerting`, `scrape`, `limits`,
 //!   `protocol`, `names`, `storage`, `tracing`, `remote`, `otlp` its sections · `http`, `sd`, `relabel` what several sections have in
-//!   common · `rules` rule files and their unit tests · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
-//!   files of file discovery · `web` the file of `--web.config.file`.
+//!   common · `rules` rule files and their unit tests · `reference` the page `docs/configuration.md`, `json_schema` schemas for editors · `included` which
+//!   files a file names · `excerpt` the lines that errors show · `size`, `selector`, `secret` kinds of values · `target_groups` the
+//!   files of file discovery · `target_labels` labels of objects for targets · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod alerting;
 mod error;
+mod excerpt;
 mod file;
 mod global;
 mod http;
+mod included;
+mod json_schema;
 mod limits;
 mod load;
 mod names;
@@ -35,6 +39,7 @@ mod selector;
 mod size;
 mod storage;
 mod target_groups;
+mod target_labels;
 mod tracing;
 mod web;
 mod yaml;
@@ -46,6 +51,8 @@ pub use global::{Defaults, ExternalLabels, GlobalConfig};
 pub use http::{
     Authorization, BasicAuth, Claims, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
 };
+pub use included::IncludedFiles;
+pub use json_schema::{SchemaOf, json_schema};
 pub use limits::{LimitMode, ScrapeLimits};
 pub use otlp::OtlpConfig;
 pub use protocol::ScrapeProtocol;
@@ -73,6 +80,7 @@ pub use storage::{
     ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, RetentionRuleConfig, StorageConfig, TsdbConfig,
 };
 pub use target_groups::{FileGroup, target_groups};
+pub use target_labels::TargetLabelsFrom;
 pub use tracing::TracingConfig;
 pub use web::{ClientAuth, HttpServerConfig, Pem, RateLimitConfig, WebConfig, WebTls};
 pub use yaml::Yaml;

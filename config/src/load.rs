@@ -1,6 +1,7 @@
 //! Loads the configuration file and the files that it includes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,17 +9,17 @@ use crate::Error;
 use crate::file::{Config, IncludedFile};
 use crate::global::{Defaults, GlobalConfig};
 use crate::http::HttpClientConfig;
-use crate::read::{matching, read};
+use crate::read::{document, matching, read};
 use crate::schema::{Fields, Section as _, Source};
 use crate::scrape::ScrapeConfig;
-use crate::yaml::{self, Tree, Yaml};
+use crate::yaml::{Tree, Yaml};
 
 impl Config {
     /// Reads a configuration file and the files it includes. `defaults` holds the values of
     /// fields that `global` does not set.
     ///
     /// # Errors
-    /// When a file cannot be read or is not valid.
+    /// When a file cannot be read or is not valid: whatever is wrong with any of them ([`Error::faults`]).
     pub fn load(path: &Path, defaults: &Defaults) -> Result<Self, Error> {
         Self::parse_over(defaults, &read(path)?, path, &|name| std::env::var(name).ok())
     }
@@ -42,16 +43,19 @@ impl Config {
         file: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let source = Source::new(file, env);
-        let document = document(&source, text)?;
-        Self::decode_document(defaults, document, source)
+        let source = Source::new(file, env).collecting().with_text(text);
+        match document(&source, text) {
+            Ok(document) => Self::decode_document(defaults, document, source),
+            // Nothing can be said of what follows a syntax error.
+            Err(error) => source.finish(Err(error)).map_err(Error::of),
+        }
     }
 
     /// Reads a configuration that is not text: what objects of an API server ask for. Errors call it `name` and have fields, but
     /// no lines.
     ///
     /// # Errors
-    /// When the value, or a file that it includes, is not valid.
+    /// When the value, or a file that it includes, is not valid: what is wrong first.
     pub fn from_yaml(
         document: &Yaml,
         name: &str,
@@ -62,18 +66,34 @@ impl Config {
     }
 
     fn decode_document(defaults: &Defaults, document: Option<Tree>, source: Source<'_>) -> Result<Self, Error> {
-        let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
-        let mut config = Self::decode(&mut fields, defaults)?;
-        let mut names = JobNames::default();
-        // The main file first: a clash is reported at the included file.
-        names.add(&config.scrape_configs, &mut fields, None)?;
-        for pattern in config.scrape_config_files.clone() {
-            for path in matching(&pattern) {
+        let (mut of_included, mut refused) = (Vec::new(), BTreeSet::new());
+        let read = Fields::new(&source, document.as_ref(), String::new()).and_then(|mut fields| {
+            let mut config = Self::decode(&mut fields, defaults)?;
+            let mut names = JobNames::default();
+            // The main file first: a clash is reported at the included file.
+            names.add(&mut fields, None)?;
+            for path in config.scrape_config_files.clone().iter().flat_map(|pattern| matching(pattern)) {
+                // Several patterns may match a file, whose faults are told once.
+                if refused.contains(&path) {
+                    continue;
+                }
                 // Included jobs inherit the `global` section of the main file.
-                let jobs = include(&path, &config.global, &mut names)?;
-                config.scrape_configs.extend(jobs);
+                match include(&path, &config.global, &mut names, &source) {
+                    Ok(jobs) => config.scrape_configs.extend(jobs),
+                    Err(faults) if source.is_collecting() => {
+                        of_included.extend(faults);
+                        refused.insert(path);
+                    }
+                    Err(faults) => return Err(Error::of(faults)),
+                }
             }
-        }
+            Ok(config)
+        });
+        let mut config = match source.finish(read) {
+            Ok(config) if of_included.is_empty() => config,
+            Ok(_) => return Err(Error::of(of_included)),
+            Err(faults) => return Err(Error::of(faults.into_iter().chain(of_included).collect())),
+        };
         config.warnings = source.warnings.take();
         config.not_served = source.unserved.take();
         config.not_served.extend(unserved_discoveries(&config.scrape_configs));
@@ -99,9 +119,7 @@ impl HttpClientConfig {
     /// # Errors
     /// When it cannot be read or is not valid.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let source = Source::new(path, &|_| None);
-        let document = document(&source, &read(path)?)?;
-        Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, true)
+        read_section(path, &read(path)?, |f| Self::decode(f, true))
     }
 }
 
@@ -116,19 +134,36 @@ impl Yaml {
     }
 }
 
-/// Parses the first document of a file.
-pub(crate) fn document(source: &Source<'_>, text: &str) -> Result<Option<Tree>, Error> {
-    yaml::parse(text).map_err(|(pos, message)| source.error(pos, "", message))
+/// Reads a file that holds one section, and tells whatever is wrong with it.
+pub(crate) fn read_section<T>(
+    path: &Path,
+    text: &str,
+    decode: impl FnOnce(&mut Fields<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    // No environment variables: such a file has no external labels.
+    let source = Source::new(path, &|_| None).collecting().with_text(text);
+    let section = document(&source, text)
+        .and_then(|document| decode(&mut Fields::new(&source, document.as_ref(), String::new())?));
+    source.finish(section).map_err(Error::of)
 }
 
-fn include(path: &Path, global: &GlobalConfig, names: &mut JobNames) -> Result<Vec<Arc<ScrapeConfig>>, Error> {
+/// The jobs of a file that the one of `main` includes.
+fn include(
+    path: &Path,
+    global: &GlobalConfig,
+    names: &mut JobNames,
+    main: &Source<'_>,
+) -> Result<Vec<Arc<ScrapeConfig>>, Vec<Error>> {
+    let text = read(path).map_err(|error| vec![error])?;
     // Relative paths of an included file start at its own folder.
-    let source = Source::new(path, &|_| None);
-    let document = document(&source, &read(path)?)?;
-    let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
-    let jobs = IncludedFile::decode(&mut fields, global)?.scrape_configs;
-    names.add(&jobs, &mut fields, Some(path))?;
-    Ok(jobs)
+    let source = main.including(path, &text);
+    let jobs = document(&source, &text).and_then(|document| {
+        let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
+        let jobs = IncludedFile::decode(&mut fields, global)?.scrape_configs;
+        names.add(&mut fields, Some(path))?;
+        Ok(jobs)
+    });
+    source.finish(jobs)
 }
 
 /// The names of all jobs, and the file that each is of; `None` is the main file.
@@ -137,18 +172,27 @@ struct JobNames(HashMap<String, Option<PathBuf>>);
 
 impl JobNames {
     /// Adds the jobs of a file; refuses a name that another job has.
-    fn add(&mut self, jobs: &[Arc<ScrapeConfig>], fields: &mut Fields<'_>, file: Option<&Path>) -> Result<(), Error> {
-        for (i, job) in jobs.iter().enumerate() {
-            let Some(first) = self.0.insert(job.job_name.clone(), file.map(Path::to_owned)) else { continue };
-            let hint = match (&first, file) {
+    fn add(&mut self, fields: &mut Fields<'_>, file: Option<&Path>) -> Result<(), Error> {
+        let source = fields.source;
+        // From the text: jobs with faults have names, too. What has no valid name was refused when it was read.
+        let Ok(items) = fields.items("scrape_configs") else { return Ok(()) };
+        for (item, path) in items {
+            let name = Fields::new(source, Some(item), path.clone()).and_then(|mut job| job.text("job_name"));
+            let Some(name) = name.ok().flatten().filter(|name| !name.is_empty()) else { continue };
+            let first = match self.0.entry(name) {
+                Entry::Occupied(first) => first,
+                Entry::Vacant(vacant) => {
+                    vacant.insert(file.map(Path::to_owned));
+                    continue;
+                }
+            };
+            let hint = match (first.get(), file) {
                 (None, None) => "; give each its own name".to_owned(),
                 (None, Some(_)) => ", first found in main config file".to_owned(),
                 (Some(first), _) => format!(", first found in {:?}", first.display().to_string()),
             };
-            let message = format!("found multiple scrape configs with job name {:?}{hint}", job.job_name);
-            // The list is built anew for the error only; `swap_remove` moves one item out of it.
-            let (item, path) = fields.items("scrape_configs")?.swap_remove(i);
-            return Err(fields.source.error(item.pos, path, message));
+            let message = format!("found multiple scrape configs with job name {:?}{hint}", first.key());
+            source.report(source.error(item.pos, path, message))?;
         }
         Ok(())
     }

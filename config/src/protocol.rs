@@ -104,7 +104,13 @@ impl Protocols {
         }
         let mut protocols = Vec::new();
         for text in &texts {
-            let one = parse(text).map_err(|error| refuse(format!("scrape_protocols: {error}")))?;
+            let one = match parse(text) {
+                Ok(one) => one,
+                Err(error) => {
+                    f.source.report(refuse(format!("scrape_protocols: {error}")))?;
+                    continue;
+                }
+            };
             // In an Accept header a second mention would only get another weight.
             if protocols.contains(&one) {
                 return Err(refuse(format!("duplicated protocol in scrape_protocols, got [{}]", texts.join(" "))));

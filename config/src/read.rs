@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::schema::Source;
+use crate::yaml::{self, Tree};
 
 /// Reads a text file.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
@@ -24,4 +26,11 @@ pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
     paths.sort();
     paths
+}
+
+/// Parses the first document of a file.
+pub(crate) fn document(source: &Source<'_>, text: &str) -> Result<Option<Tree>, Error> {
+    let (document, faults) = yaml::parse_all(text).map_err(|(pos, message)| source.error(pos, "", message))?;
+    source.report_syntax(faults)?;
+    Ok(document)
 }

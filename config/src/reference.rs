@@ -14,7 +14,20 @@ The fields of `prometheus.yml` ([`configuration`](#configuration)), of the file 
 `UPDATE_EXPECT=1 cargo test -p config --test reference`.
 
 `promtool check config FILE` checks a file and the rule files that it names, `promtool check rules FILE` a rule file;
-`promtool test rules FILE` runs the unit tests in a file.
+`promtool test rules FILE` runs the unit tests in a file. Whatever is wrong with a file, and with those that it includes, is told at
+once: by these commands, by a server that starts or reloads, and by the answer of `/-/reload`. Each fault has file, line and column, the
+line itself without what may be secret, and for a misspelt field the nearest one that there is.
+
+**Editors** complete and check these files by the JSON schemas in `docs/schemas`, which are made from the same declarations:
+`config.json`, `scrape-configs.json` (files of `scrape_config_files`), `rules.json`, `rule-tests.json` and `web.json`.
+`promtool schema config` prints that of the version that is installed. Editors with the YAML language server (VS Code, Neovim, Emacs)
+find it by a comment in the first line of a file:
+
+    # yaml-language-server: $schema=config.json
+
+A schema knows fields, their types, words, defaults and what they mean, and nothing of how fields depend on each other;
+`promtool check config` does.
+
 `/api/v1/status/config` shows the configuration that is in use, defaults included. An unknown field is an error. A field marked
 **not served** is read and checked, and its use gives a warning. A field marked **Weft** is unknown to Prometheus. Where no
 default is given the field is empty, 0 or `false`.

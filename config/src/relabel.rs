@@ -37,6 +37,12 @@ section! {
 }
 
 impl RelabelConfig {
+    /// What is wrong with the expression.
+    fn check_regex(&self, f: &Fields<'_>) -> Result<(), Error> {
+        let compiled = self.regex.as_ref().map(|regex| model::Regex::in_anchors(regex));
+        compiled.map_or(Ok(()), |compiled| compiled.map(drop).map_err(|error| f.refuse("regex", error.to_string())))
+    }
+
     fn rule(self, f: &Fields<'_>, names: NameValidation) -> Result<RelabelRule, Error> {
         let Self { source_labels, separator, regex, modulus, target_label, replacement, action } = self;
         let spec = RelabelSpec { source_labels, separator, regex, modulus, target_label, replacement, action };
@@ -68,15 +74,13 @@ impl Codec<Vec<RelabelRule>> for Rules {
         (names, empty): (NameValidation, &'static str),
     ) -> Result<Option<Vec<RelabelRule>>, Error> {
         let source = f.source;
-        let decode = |(item, path): (&Tree, String)| {
-            if item.is_null() {
-                return Err(source.error(item.pos, path, empty));
-            }
-            // Kept after decoding, because errors of the compiled rule point at its fields.
-            let mut inner = Fields::new(source, Some(item), path)?;
-            RelabelConfig::decode(&mut inner, ())?.rule(&inner, names)
-        };
-        f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
+        let mut rules = Vec::new();
+        for (item, path) in f.items(name)? {
+            let rule =
+                if item.is_null() { Err(source.error(item.pos, path, empty)) } else { rule(f, item, path, names) };
+            rules.extend(source.recover(rule)?);
+        }
+        Ok(Some(rules))
     }
 
     fn is_zero(rules: &Vec<RelabelRule>) -> bool {
@@ -92,6 +96,21 @@ impl Codec<Vec<RelabelRule>> for Rules {
     }
 }
 
+/// One rule; none if its fields have faults.
+fn rule(f: &Fields<'_>, item: &Tree, path: String, names: NameValidation) -> Result<Option<RelabelRule>, Error> {
+    // Kept after decoding, because errors of the compiled rule point at its fields.
+    let mut inner = Fields::new(f.source, Some(item), path)?;
+    let config = RelabelConfig::decode(&mut inner, ())?;
+    if inner.is_sound() {
+        return config.rule(&inner, names).map(Some);
+    }
+    // What a rule needs depends on fields that are not known; its expression is one by itself.
+    if inner.are_sound(&["regex"]) {
+        config.check_regex(&inner)?;
+    }
+    Ok(None)
+}
+
 /// Names of labels, valid by the UTF-8 rules whatever the scheme is: upstream's `LabelName` is decoded by these, and
 /// `Config.Validate` does not look at source labels. A null item is an empty name that is not checked.
 enum SourceLabels {}
@@ -100,16 +119,16 @@ impl Codec<Vec<String>> for SourceLabels {
     type Args<'a> = ();
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Vec<String>>, Error> {
-        let mut labels = Vec::new();
-        for (item, path) in f.items(name)? {
+        let items = f.items(name)?;
+        let label = |(item, path): (&Tree, String)| {
             let label = scalar(f.source, item, &path)?;
             // For null go-yaml does not call `LabelName.UnmarshalYAML`, which is where upstream checks names.
             if !item.is_null() && !NameValidation::Utf8.is_label_name(label) {
                 return Err(f.refuse(name, format!("{label:?} is not a valid label name")));
             }
-            labels.push(label.to_owned());
-        }
-        Ok(Some(labels))
+            Ok(label.to_owned())
+        };
+        f.source.each(items, label).map(Some)
     }
 
     fn is_zero(labels: &Vec<String>) -> bool {

@@ -72,20 +72,20 @@ section! {
         #[yaml(Bool; unserved = "native histograms with custom buckets are not converted; version 2.0 sends them as they are")]
         pub convert_nhcb_to_classic: bool,
     }
-    check = check_remote_write;
+    check_always = check_remote_write;
 }
 
 fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>, _: NameValidation) -> Result<(), Error> {
-    check_url(&config.url, f)?;
+    f.source.settle(check_url(&config.url, f))?;
     if !MESSAGES.contains(&config.protobuf_message.as_str()) {
         let message = format!(
             "invalid protobuf_message value: unknown type for remote write protobuf message {}, supported: {}",
             config.protobuf_message,
             MESSAGES.join(", ")
         );
-        return Err(f.refuse("protobuf_message", message));
+        f.source.report(f.refuse("protobuf_message", message))?;
     }
-    check_headers(&config.headers, f, AUTHORIZATION)?;
+    f.source.settle(check_headers(&config.headers, f, AUTHORIZATION))?;
     // Each of them would set the header `Authorization`.
     let ways = [
         ("basic_auth", config.http.basic_auth.is_some()),
@@ -211,12 +211,12 @@ section! {
         #[yaml(Bool, default = true)]
         pub filter_external_labels: bool,
     }
-    check = check_remote_read;
+    check_always = check_remote_read;
 }
 
 fn check_remote_read(config: &mut RemoteReadConfig, f: &mut Fields<'_>) -> Result<(), Error> {
-    check_url(&config.url, f)?;
-    check_headers(&config.headers, f, AUTHORIZATION)?;
+    f.source.settle(check_url(&config.url, f))?;
+    f.source.settle(check_headers(&config.headers, f, AUTHORIZATION))?;
     // Any other name is valid: these labels are decoded by the UTF-8 rules, whatever the scheme is.
     if config.required_matchers.contains_key("") {
         return Err(f.refuse("required_matchers", "\"\" is not a valid label name"));
@@ -225,23 +225,26 @@ fn check_remote_read(config: &mut RemoteReadConfig, f: &mut Fields<'_>) -> Resul
 }
 
 fn check_url(url: &str, f: &Fields<'_>) -> Result<(), Error> {
+    // One that is missing is told by `required`, and may be there, misspelt.
+    if url.is_empty() {
+        return Ok(());
+    }
     // Stricter than Go's `url.Parse`, which takes nearly any text; such a URL would fail at the first request.
     url::Url::parse(url).map(drop).map_err(|error| f.refuse("url", format!("not a URL: {error}")))
 }
 
 /// Refuses a name that two servers of a list have in common.
-pub(crate) fn check_names<'n>(
-    f: &mut Fields<'_>,
-    list: &'static str,
-    what: &str,
-    names: impl Iterator<Item = &'n str>,
-) -> Result<(), Error> {
+pub(crate) fn check_names(f: &mut Fields<'_>, list: &'static str, what: &str) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
-    for (name, (item, path)) in names.zip(f.items(list)?) {
+    // What is no list, no section or no name was refused when it was read.
+    let Ok(items) = f.items(list) else { return Ok(()) };
+    for (item, path) in items {
+        let Ok(mut server) = Fields::new(f.source, Some(item), path) else { continue };
+        let Ok(Some(name)) = server.text("name") else { continue };
         // Servers without a name get one from a hash of their settings upstream, so only given names can clash here.
-        if !name.is_empty() && !seen.insert(name) {
+        if !name.is_empty() && !seen.insert(name.clone()) {
             let message = format!("found multiple remote {what} configs with job name {name:?}");
-            return Err(Fields::new(f.source, Some(item), path)?.refuse("name", message));
+            f.source.report(server.refuse("name", message))?;
         }
     }
     Ok(())

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use model::{NameValidation, RelabelRule};
 
 use crate::Error;
-use crate::global::GlobalConfig;
+use crate::global::{FAULTY, GlobalConfig};
 use crate::http::HttpClientConfig;
 use crate::limits::ScrapeLimits;
 use crate::names::{ESCAPINGS, EscapingScheme, ValidationScheme, unknown_escaping};
 use crate::protocol::{Place, Protocol, Protocols, ScrapeProtocol};
 use crate::relabel::Rules;
-use crate::schema::{Bool, Duration, Fields, Inline, Nonzero, OptionalBool, Path, Text, TextMap, section};
+use crate::schema::{Bool, Duration, Fields, Inline, Nonzero, OmitDefault, OptionalBool, Path, Text, TextMap, section};
 use crate::sd::{Discoveries, SdConfig, check_static_targets};
+use crate::target_labels::TargetLabelsFrom;
 
 section! {
     /// One job: where its targets are, how they are scraped, and what is done with their samples.
@@ -100,6 +101,13 @@ section! {
         /// Store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` for each target.
         #[yaml(OptionalBool, inherited = global.extra_scrape_metrics => "that of `global`"; always)]
         pub extra_scrape_metrics: bool,
+        /// Labels of Kubernetes objects that the targets get without relabelling.
+        #[yaml(OmitDefault<TargetLabelsFrom>; ours)]
+        pub target_labels_from: TargetLabelsFrom,
+        /// Annotations `weft.io/sample-limit` and `weft.io/label-limit` of the pod or Service behind a target lower the job's
+        /// `sample_limit` and `label_limit` for that target. They cannot raise them, and what is no number above 0 is passed over.
+        #[yaml(Bool; ours)]
+        pub limits_from_annotations: bool,
         /// How the targets are connected to.
         #[yaml(Inline<HttpClientConfig>, with = true)]
         pub http: HttpClientConfig,
@@ -113,13 +121,15 @@ section! {
         #[yaml(Discoveries)]
         pub sd: Vec<SdConfig>,
     }
-    check = check_scrape;
+    check_always = check_scrape;
 }
 
 fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfig) -> Result<(), Error> {
-    if job.scrape_timeout_ms > job.scrape_interval_ms {
+    let is_sound = f.are_sound(&["scrape_interval", "scrape_timeout"]) && !f.source.has_told(FAULTY);
+    if is_sound && job.scrape_timeout_ms > job.scrape_interval_ms {
         let place = Place::Job(&job.job_name);
-        return Err(f.refuse("scrape_timeout", format!("scrape timeout greater than scrape interval for {place}")));
+        let message = format!("scrape timeout greater than scrape interval for {place}");
+        f.source.report(f.refuse("scrape_timeout", message))?;
     }
     // Filled in here and not by `inherited`: the default depends on whether native histograms are scraped, which is
     // known only when all fields are read.
@@ -133,8 +143,25 @@ fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfi
     if job.scrape_failure_log_file.is_none() {
         job.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
     }
-    complete_escaping(job, f, global)?;
-    check_static_targets((&job.sd, &job.relabel_configs), f, "metrics_path")
+    attach_what_labels_need(job);
+    let completed = complete_escaping(job, f, global);
+    f.source.settle(completed)?;
+    // Rules that have faults might take addresses apart.
+    if f.are_sound(&["relabel_configs"]) {
+        f.source.settle(check_static_targets((&job.sd, &job.relabel_configs), f, "metrics_path"))?;
+    }
+    Ok(())
+}
+
+/// Labels of nodes and namespaces are there only if discovery attaches them.
+fn attach_what_labels_need(job: &mut ScrapeConfig) {
+    let TargetLabelsFrom { node, namespace, .. } = &job.target_labels_from;
+    for sd in &mut job.sd {
+        if let SdConfig::Kubernetes(sd) = sd {
+            sd.attach_metadata.node |= !node.is_empty();
+            sd.attach_metadata.namespace |= !namespace.is_empty();
+        }
+    }
 }
 
 /// Chooses how names are escaped, and refuses UTF-8 names where the validation does not allow them.
@@ -142,7 +169,12 @@ fn complete_escaping(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &Global
     let name = "metric_name_escaping_scheme";
     // That of `global` first, also where the job does not inherit it. A file without jobs may have any word there.
     if !global.name_escaping.is_empty() && !ESCAPINGS.contains(&global.name_escaping.as_str()) {
-        return Err(f.refuse_all(unknown_escaping("global", &global.name_escaping)));
+        // Once, and not for every job.
+        let is_new = f.source.tell_once("global name escaping");
+        return if is_new { Err(f.refuse_all(unknown_escaping("global", &global.name_escaping))) } else { Ok(()) };
+    }
+    if !f.are_sound(&["metric_name_validation_scheme", name]) {
+        return Ok(());
     }
     if job.name_escaping.is_empty() {
         // A job that sets its validation itself does not inherit a way of escaping that may contradict it.

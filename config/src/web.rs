@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::read::read;
 use crate::schema::{
-    Bool, Codec, Count, Duration, Fields, Keyword, Nested, Optional, Section as _, Shape, Source, TextMap, Texts, Word,
-    scalar, section,
+    Bool, Codec, Count, Duration, Fields, Keyword, Nested, Optional, Section as _, Shape, TextMap, Texts, Word, scalar,
+    section,
 };
-use crate::yaml::Yaml;
+use crate::yaml::{Key, Tree, Yaml};
 use crate::{Error, SECRET_SHOWN, Secret, TlsVersion, load};
 
 section! {
@@ -192,10 +192,7 @@ impl WebConfig {
     /// # Errors
     /// As [`WebConfig::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        // No environment variables: this file has no external labels.
-        let source = Source::new(path, &|_| None);
-        let document = load::document(&source, text)?;
-        Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, ())
+        load::read_section(path, text, |f| Self::decode(f, ()))
     }
 }
 
@@ -262,9 +259,10 @@ impl PemText {
             "key" => "key_file",
             _ => "client_ca_file",
         };
-        let text = f.secret(name)?;
+        // Both before either is refused: a field that is not asked for is unknown.
+        let (text, path) = (f.secret(name), f.path(file));
         // If both are set the file is used, as in Prometheus.
-        Ok(f.path(file)?.map(Pem::File).or(text.map(Pem::Inline)))
+        Ok(path?.map(Pem::File).or(text?.map(Pem::Inline)))
     }
 
     fn yaml(pem: &Pem) -> Yaml {
@@ -348,17 +346,16 @@ impl Codec<BTreeMap<String, Secret>> for Users {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<BTreeMap<String, Secret>>, Error> {
         let Some(inner) = f.fields(name)? else { return Ok(None) };
-        let mut users = BTreeMap::new();
-        for (key, tree) in inner.pairs() {
+        let user = |(key, tree): &(Key, Tree)| {
             let hash = scalar(inner.source, tree, &inner.at(&key.text))?;
             // Checked when loading: a plain password here would otherwise only show as failing logins.
             if !is_bcrypt(hash) {
                 let message = "not a bcrypt hash; `htpasswd -nBC 10 USER` prints one";
                 return Err(inner.refuse(&key.text, message));
             }
-            users.insert(key.text.clone(), Secret::new(hash));
-        }
-        Ok(Some(users))
+            Ok((key.text.clone(), Secret::new(hash)))
+        };
+        inner.source.each(inner.pairs(), user).map(Some)
     }
 
     fn is_zero(users: &BTreeMap<String, Secret>) -> bool {

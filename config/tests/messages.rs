@@ -25,9 +25,151 @@ fn a_refusal_names_the_place_the_field_and_a_way_out() {
         "/etc/prometheus/prometheus.yml:2:20: global.scrape_interval: not a valid duration string: \"5\"; write it as 30s, 5m or 1h30m",
     );
     refused(
-        "global:\n  a: 1\n  a: 2\n",
-        "/etc/prometheus/prometheus.yml:3:3: field a already set; remove one of the two",
+        "global:\n  scrape_interval: 1s\n  scrape_interval: 2s\n",
+        "/etc/prometheus/prometheus.yml:3:3: field scrape_interval already set; remove one of the two",
     );
+}
+
+/// Each of these faults is told, in the order of the file, and nothing else.
+#[track_caller]
+fn all_faults(text: &str, expected: &[&str]) {
+    let error = parse(text).unwrap_err();
+    let told: Vec<String> =
+        error.faults().iter().map(|fault| fault.to_string().replace("/etc/prometheus/prometheus.yml:", "")).collect();
+    let is_told = |(told, expected): (&String, &&str)| told.starts_with(*expected);
+    assert!(told.len() == expected.len() && told.iter().zip(expected).all(is_told), "{told:#?}");
+}
+
+#[test]
+fn all_faults_are_told_in_the_order_of_the_file() {
+    all_faults(
+        "global:
+  scrape_interval: 5
+  external_labels: {a: [b], '': c}
+  evaluation_interval: x
+  evaluation_interval: 1m
+rule_files: [a/*/b, c.yml, 'd*/e']
+unknown: 1
+scrape_configs:
+- job_name: a
+  scrape_timeout: 2m
+  honor_labels: x
+  relabel_configs:
+  - {regex: '(', target_label: x, source_labels: [a, [b]]}
+  - {action: drp, regex: '['}
+  - {action: hashmod}
+  - null
+  static_configs: {}
+  kubernetes_sd_configs: [{rol: pod}, {role: pods, selectors: [{role: node}]}, {role: node, selectors: [{role: pod}]}]
+-
+- x
+- job_name: a
+  tls_config: {min_version: TLS9, key: [a]}
+  basic_auth: {username: u}
+  bearer_token: x
+- scrape_interval: 1s
+  scrape_timeout: 2s
+alerting:
+  alertmanagers: [{api_version: v1, static_configs: [{targets: ['http://a']}]}]
+remote_write:
+- {ulr: 'http://a'}
+- {url: a, protobuf_message: x, headers: {host: b}, name: n}
+- {url: 'http://b', name: n}
+",
+        &[
+            "2:20: global.scrape_interval: not a valid duration",
+            "3:20: global.external_labels: \"\" is not a valid label name",
+            "3:24: global.external_labels.a: cannot unmarshal a list",
+            "4:24: global.evaluation_interval: not a valid duration",
+            "5:3: field evaluation_interval already set",
+            "6:13: rule_files: invalid rule file path \"a/*/b\"",
+            "6:13: rule_files: invalid rule file path \"d*/e\"",
+            "7:1: unknown: field unknown not found",
+            "11:17: scrape_configs[0].honor_labels: ",
+            "13:13: scrape_configs[0].relabel_configs[0].regex: ",
+            "13:54: scrape_configs[0].relabel_configs[0].source_labels[1]: ",
+            "14:14: scrape_configs[0].relabel_configs[1].action: ",
+            "14:26: scrape_configs[0].relabel_configs[1].regex: ",
+            "15:5: scrape_configs[0].relabel_configs[2]: relabel configuration for hashmod",
+            "16:5: scrape_configs[0].relabel_configs[3]: empty or null",
+            "17:19: scrape_configs[0].static_configs: cannot unmarshal a mapping into a list",
+            "18:28: scrape_configs[0].kubernetes_sd_configs[0].rol: field rol not found",
+            "18:46: scrape_configs[0].kubernetes_sd_configs[1].role: unknown Kubernetes SD role",
+            "18:112: scrape_configs[0].kubernetes_sd_configs[2].selectors[0].role: node role supports only",
+            "19:2: scrape_configs[1]: empty or null scrape config section",
+            "20:3: scrape_configs[2]: cannot unmarshal a single value into a mapping",
+            "21:3: scrape_configs[3]: at most one of basic_auth, oauth2, bearer_token",
+            "21:3: scrape_configs[3]: found multiple scrape configs with job name",
+            "22:29: scrape_configs[3].tls_config.min_version: unknown TLS version",
+            "22:40: scrape_configs[3].tls_config.key: cannot unmarshal a list",
+            "25:3: scrape_configs[4].job_name: job_name is empty",
+            "28:33: alerting.alertmanagers[0].api_version: expected",
+            "28:53: alerting.alertmanagers[0].static_configs: \"http://a\" is not a valid hostname",
+            "30:4: remote_write[0].ulr: field ulr not found in remote_write[0]; did you mean url?",
+            "31:9: remote_write[1].url: not a URL",
+            "31:30: remote_write[1].protobuf_message: invalid",
+            "31:42: remote_write[1].headers: host is a reserved header",
+            "32:27: remote_write[2].name: found multiple remote write configs",
+        ],
+    );
+}
+
+/// What follows from a fault is not told.
+#[test]
+fn consequences_are_not_told() {
+    for (text, fault) in [
+        ("global: {scrape_interval: x, scrape_timeout: 5m}", "1:27"),
+        ("global: {scrape_intervall: 10m, scrape_timeout: 5m}", "1:10"),
+        ("global: {scrape_interval: x}\nscrape_configs: [{job_name: a, scrape_timeout: 5m}]", "1:27"),
+        ("global: []\nscrape_configs: [{job_name: a, scrape_timeout: 5m}]", "1:9"),
+        (
+            "scrape_configs: [{job_name: a, relabel_configs: [{action: x}], static_configs: [{targets: ['http://a']}]}]",
+            "1:59",
+        ),
+        ("scrape_configs: [{job_name: [a]}]", "1:29"),
+        ("scrape_configs: [{jobname: a, metric_relabel_configs: []}]", "1:19"),
+        ("global: {metric_name_escaping_scheme: x}\nscrape_configs: [{job_name: a}, {job_name: b}]", "2:18"),
+        ("scrape_configs: [{job_name: a, dns_sd_configs: [{name: [a]}]}]", "1:50"),
+        ("scrape_configs: [{job_name: a, dockerswarm_sd_configs: [{host: 'unix:///a', role: [b]}]}]", "1:83"),
+        ("alerting: {webhooks: [{}]}", "1:23"),
+        ("tracing: {endpoint: [a]}", "1:21"),
+        ("tracing: {endpoin: a}", "1:11"),
+    ] {
+        all_faults(text, &[fault]);
+    }
+}
+
+/// A fault is shown with its line, and secrets are not.
+#[test]
+fn the_line_is_shown() {
+    let error = parse("scrape_configs:\n- job_name: a\n  bearer_tokn: hunter2\n  scrape_timeot: 5s\n").unwrap_err();
+    let expected = "/etc/prometheus/prometheus.yml:3:3: scrape_configs[0].bearer_tokn: field bearer_tokn not found in scrape_configs[0]; did you mean bearer_token?
+    3 |   bearer_tokn: <hidden>
+      |   ^
+/etc/prometheus/prometheus.yml:4:3: scrape_configs[0].scrape_timeot: field scrape_timeot not found in scrape_configs[0]; did you mean scrape_timeout?
+    4 |   scrape_timeot: 5s
+      |   ^";
+    assert_eq!(error.detailed(), expected);
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
+fn faults_of_included_files_are_told_after_those_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yml");
+    for (name, text) in [
+        ("1.yml", "scrape_configs: [{job_name: a}, {job_name: b, scrape_timeout: 2m}]"),
+        ("2.yml", "scrape_configs: [{job_name: b}]\nx: 1\n"),
+        ("3.yml", "scrape_configs: ["),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let text = "scrape_config_files: ['*.yml']\nscrape_configs: [{job_name: a, x: 1}]\n";
+    let error = Config::parse(text, &path, &|_| None).unwrap_err();
+    let told: Vec<String> = error.faults().iter().map(|fault| fault.to_string()).collect();
+    let expected = ["p.yml:2:32", "1.yml:1:18", "1.yml:1:63", "2.yml:1:18", "2.yml:2:1", "3.yml:"];
+    let is_told = |(told, expected): (&String, &&str)| told.contains(*expected);
+    assert!(told.len() == expected.len() && told.iter().zip(&expected).all(is_told), "{told:#?}");
 }
 
 #[test]

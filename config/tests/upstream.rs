@@ -157,6 +157,40 @@ fn files() {
     check_known(&found, KNOWN_FILES);
 }
 
+/// Documents of upstream that are wrong in more than one way, and in how many.
+const SEVERAL: &[(&str, usize)] = &[
+    // Its URL is none, too.
+    ("testdata/empty_rw_relabel_config.bad.yml", 2),
+    // Nor has it a user and a password.
+    ("testdata/uyuni_no_server.bad.yml", 3),
+];
+
+/// Upstream's documents are wrong in one way each: whatever else was told would be a consequence. Many have no names of jobs.
+#[test]
+fn one_fault_is_told_once() {
+    let Some(folder) = folder() else { return };
+    let mut found = Vec::new();
+    let mut check = |id: &str, text: &str, path: &Path| {
+        let Err(error) = Config::parse(text, path, &|_| Some("x".to_owned())) else { return };
+        let known = SEVERAL.iter().find(|(known, _)| *known == id).map_or(1, |(_, n)| *n);
+        let is_other = |fault: &&config::Error| !fault.to_string().ends_with("job_name is empty");
+        let n_others = error.faults().iter().filter(is_other).count();
+        if n_others.max(1) != known {
+            found.push(format!("{id}: {error}"));
+        }
+    };
+    for case in json(&folder.join("config/inline_cases.json")).as_array().unwrap() {
+        check(case["id"].as_str().unwrap(), case["config"].as_str().unwrap(), Path::new("prometheus.yml"));
+    }
+    for case in json(&folder.join("config/index.json"))["files"].as_array().unwrap() {
+        let id = case["file"].as_str().unwrap();
+        let path = folder.join("config").join(id);
+        let text = std::fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap();
+        check(id, &text, &path);
+    }
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
+}
+
 #[test]
 fn relabelling_as_it_is_written() {
     let Some(folder) = folder() else { return };

@@ -1,10 +1,9 @@
 //! The state that handlers and components share: the engines, and the configuration in force.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use config::Config;
 use model::{MergedQuerier, Querier, Timestamp};
 use parking_lot::RwLock;
@@ -12,10 +11,9 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::active_queries::ActiveQueries;
-use crate::annotations::with_annotation_jobs;
 use crate::api::{InPlace, Reads, Receivers};
 use crate::catch_up::CatchUp;
-use crate::default_config;
+use crate::config_file::has_default_config;
 use crate::flags::Flags;
 use crate::last_run::Mark;
 use crate::metric_usage::{Counted, MetricUsage, Origin};
@@ -23,7 +21,7 @@ use crate::notifications::{Notifications, RELOAD_FAILED, SHUTTING_DOWN};
 use crate::profiles::Turns;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings, global_defaults, retention_rules};
+use crate::settings::{Settings, global_defaults};
 use crate::top_queries::TopQueries;
 
 /// The running server.
@@ -200,48 +198,4 @@ impl App {
         self.notifications.raise(RELOAD_FAILED);
         self.reload.write().ok = false;
     }
-}
-
-/// The configuration with the flags as defaults of what it does not say.
-pub(crate) fn load(flags: &Flags) -> Result<Config> {
-    let retention = Retention::new(flags);
-    let mut config = read(flags)?;
-    if flags.kubernetes_annotation_discovery {
-        config = with_annotation_jobs(&config)?;
-    }
-    config.default_retention(retention.time_ms, retention.size_bytes);
-    config.default_log_level(&flags.log_level.0);
-    // Only the query engine can read a selector.
-    retention_rules(&config)?;
-    Ok(config)
-}
-
-fn has_no_file(flags: &Flags) -> bool {
-    !flags.config_file_given && !Path::new(&flags.config_file).exists()
-}
-
-fn has_default_config(flags: &Flags) -> bool {
-    has_no_file(flags) && !finds_jobs(flags)
-}
-
-/// Do jobs come from the objects of a cluster?
-fn finds_jobs(flags: &Flags) -> bool {
-    flags.operator || flags.kubernetes_annotation_discovery
-}
-
-/// The configuration file, or the embedded configuration where no file was asked for and none is there. Where jobs come from a
-/// cluster, no file is an empty one.
-fn read(flags: &Flags) -> Result<Config> {
-    let path = PathBuf::from(&flags.config_file);
-    let defaults = global_defaults(flags);
-    if has_no_file(flags) && finds_jobs(flags) {
-        return Config::parse_over(&defaults, "", &path, &|_| None).context("the empty configuration");
-    }
-    if has_default_config(flags) {
-        let text = default_config::text(flags.web_listen_address.last(), &flags.web_route_prefix);
-        let env = |name: &str| std::env::var(name).ok();
-        return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");
-    }
-    Config::load(&path, &defaults)
-        .with_context(|| format!("couldn't load configuration (--config.file={:?})", path.display()))
 }

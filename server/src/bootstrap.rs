@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::active_queries::{ActiveQueries, NOTED_AFTER};
 use crate::api::{Begun, InPlace, Reads, Receivers, Stop, THREADS_LEFT};
-use crate::app::{App, Ask, Reload, What, load};
+use crate::app::{App, Ask, Reload, What};
+use crate::auto_reload::Seen;
 use crate::catch_up::CatchUp;
 use crate::component::Component;
+use crate::config_file::load;
 use crate::container::Container;
 use crate::default_config::NODE_EXPORTER;
 use crate::flags::{Flags, Tenancy, ms};
@@ -38,7 +40,7 @@ use crate::settings::{
     Retention, Settings, body_memory, memory_limit, query_memory, storage_options, wanted_of_targets,
 };
 use crate::top_queries::TopQueries;
-use crate::{components, node_exporter, version};
+use crate::{auto_reload, components, node_exporter, version};
 
 /// For so long after the start all targets count as those that were there before.
 const START: Duration = Duration::from_secs(30);
@@ -83,6 +85,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     if !unknown.is_empty() {
         tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
     }
+    let seen = Seen::new(&flags);
     let config = load(&flags)?;
     let web = Arc::new(Web::open(&flags.web_config_file)?.with_tokens(tokens(&flags)?));
     let begun = begin(&flags)?;
@@ -95,12 +98,15 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     // Before the first configuration: a SIGTERM during a slow start must end it.
     tasks.spawn(signals(Arc::clone(&app))?);
     let components = components::all(&app, level, http)?;
-    let reloader = Reloader::new(Arc::clone(&app), components.clone());
+    let reloader = Reloader::new(Arc::clone(&app), components.clone()).noting(seen.clone());
     reloader.apply_file(config).await?;
     tasks.spawn(reloader.run(asked));
     tasks.spawn(resources::follow(Arc::clone(&app), Container::of_process(), resources::LOOK_EVERY));
     if app.has_default_config() {
         tasks.spawn(node_exporter::follow(Arc::clone(&app), NODE_EXPORTER, node_exporter::LOOK_EVERY));
+    }
+    if let Some(seen) = seen {
+        tasks.spawn(auto_reload::follow(Arc::clone(&app), seen, app.flags.reload_interval()));
     }
     let mut running = Vec::new();
     for component in components {

@@ -5,8 +5,8 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `bootstrap` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `notifications`, `query_log`, `active_queries/`,
-//!   `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `summary`, `profiles/`, `protobuf`, `version`, `clock`, `default_config`,
+//!   share · `config_file`, `reload`, `auto_reload` the configuration · `listen`, `serve/`, `api/` HTTP · `logging`,
+//!   `notifications`, `query_log`, `active_queries/`, `top_queries`, `last_run`, `metric_usage/`, `self_metrics`, `summary`, `profiles/`, `protobuf`, `version`, `clock`, `default_config`,
 //!   `node_exporter`, `resources`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
@@ -14,11 +14,13 @@ mod active_queries;
 mod annotations;
 mod api;
 mod app;
+mod auto_reload;
 mod bootstrap;
 mod catch_up;
 mod clock;
 mod component;
 mod components;
+mod config_file;
 mod container;
 mod default_config;
 mod flags;

@@ -1,26 +1,36 @@
 //! Configurations into force: one after another, in all components or in none.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
 use tokio::sync::mpsc;
 
-use crate::app::{App, Ask, What, load};
+use crate::app::{App, Ask, What};
+use crate::auto_reload::Seen;
 use crate::component::{Change, Component};
+use crate::config_file::load;
 use crate::rule_groups::load_rule_files;
 
 /// The one task that applies configurations.
 pub(crate) struct Reloader {
     app: Arc<App>,
     components: Vec<Arc<dyn Component>>,
+    /// Told what is loaded, with `--config.auto-reload`.
+    seen: Option<Arc<Seen>>,
 }
 
 impl Reloader {
     /// Of these components, in the order in which they get a configuration.
     pub(crate) fn new(app: Arc<App>, components: Vec<Arc<dyn Component>>) -> Self {
-        Self { app, components }
+        Self { app, components, seen: None }
+    }
+
+    /// The same, which notes what it loads.
+    pub(crate) fn noting(self, seen: Option<Arc<Seen>>) -> Self {
+        Self { seen, ..self }
     }
 
     /// Reloads one after another, whoever asks and whether they wait or not.
@@ -46,7 +56,15 @@ impl Reloader {
     }
 
     async fn reload(&self) -> Result<()> {
-        let applied = match load(&self.app.flags) {
+        let (app, seen) = (Arc::clone(&self.app), self.seen.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            if let Some(seen) = seen {
+                seen.note(Path::new(&app.flags.config_file));
+            }
+            load(&app.flags)
+        });
+        let loaded = loading.await.context("the thread that loads the configuration has ended").flatten();
+        let applied = match loaded {
             Ok(file) => self.apply_file(file).await,
             Err(error) => Err(error),
         };

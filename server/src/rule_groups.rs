@@ -9,6 +9,7 @@ use rules::{Context, GroupSpec, LoadChecks, Notifier, Options};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::config_file::detailed;
 use crate::flags::{Flags, ms};
 use crate::metric_usage::{Counted, MetricUsage, Origin};
 use crate::settings::Settings;
@@ -39,9 +40,10 @@ pub(crate) fn load_rule_files(engine: &Engine, config: &Config) -> Result<Vec<Ar
     let options = RuleOptions { names, ignore_unknown_fields: false, checks: &checks };
     let files = RuleFile::load_all(&config.rule_files, &options).map_err(|errors| {
         for error in &errors {
-            tracing::error!(error = model::with_causes(error), "loading groups failed");
+            let line = error.excerpt().unwrap_or_default();
+            tracing::error!(error = model::with_causes(error), line, "loading groups failed");
         }
-        joined(errors)
+        anyhow!("error loading rules: {}", detailed(&errors.iter().collect::<Vec<_>>()))
     })?;
     for warning in files.iter().flat_map(|file| &file.warnings) {
         tracing::warn!("{warning}");

@@ -184,13 +184,13 @@ pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
 
 /// The retention rules of a configuration, their selectors read.
 pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
-    let rules = config.storage.tsdb.retention_rules.iter();
-    rules
-        .map(|rule| {
-            let matchers = query::parse_selector(&rule.selector).with_context(|| rule.place.clone())?;
-            Ok(storage::RetentionRule { matchers, keep_ms: rule.time_ms })
-        })
-        .collect()
+    config.storage.tsdb.retention_rules.iter().map(retention_rule).collect()
+}
+
+/// One of them.
+pub(crate) fn retention_rule(rule: &config::RetentionRuleConfig) -> Result<storage::RetentionRule> {
+    let matchers = query::parse_selector(&rule.selector).with_context(|| rule.place.clone())?;
+    Ok(storage::RetentionRule { matchers, keep_ms: rule.time_ms })
 }
 
 /// Bytes that this process may use: of its control group where that is limited, else of the machine.

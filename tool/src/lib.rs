@@ -1,7 +1,7 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
 //! - **What**: the commands of upstream's promtool, with its arguments, output and exit codes, and ours beside them: `explain`,
-//!   `promql explain`, `rules replay`, `rules backfill`, `rbac check`, `test promql`, `diff-query`, `size` (`docs/promtool.md`).
+//!   `promql explain`, `rules replay`, `rules backfill`, `rbac check`, `test promql`, `diff-query`, `schema`, `size` (`docs/promtool.md`).
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the streams given and the files that a command is asked to make; a
 //!   data directory is never written to, unless samples are to be imported; the exit code says whether all is well (0), something failed or
@@ -10,7 +10,7 @@
 //!   servers · `test_rules/` unit tests · `promql` test scripts and plans, `promql_edit` queries printed again · `server` asks a
 //!   running one, `api` its HTTP API, `http_config` how · `query/` queries · `explain` why, `rules/` about the past of rules · `rbac`
 //!   rights · `text_format/` expositions as metric families · `push/` remote write · `debug` archives · `tsdb/` data directories ·
-//!   `diff_query/` two servers compared · `size/` what a server needs · `times` points in time and durations of the command line.
+//!   `diff_query/` two servers compared · `size/` what a server needs · `schema` of the files, for editors · `times` points in time and durations of the command line.
 //! - **Tests**: at the foot of each file, or beside it.
 
 mod api;
@@ -29,6 +29,7 @@ mod push;
 mod query;
 mod rbac;
 mod rules;
+mod schema;
 mod server;
 mod size;
 mod streams;
@@ -91,6 +92,7 @@ const COMMANDS: &[Command] = &[
     Command { words: "rules replay", usage: rules::replay::USAGE, run: rules::replay::replay },
     Command { words: "rules backfill", usage: rules::backfill::USAGE, run: rules::backfill::backfill },
     Command { words: "rbac check", usage: rbac::USAGE, run: rbac::check },
+    Command { words: "schema", usage: schema::USAGE, run: schema::schema },
     Command { words: "size", usage: size::USAGE, run: size::size },
 ];
 

@@ -76,7 +76,7 @@ section! {
         #[yaml(MapOf<HttpHeader>)]
         pub http_headers: BTreeMap<String, HttpHeader>,
     }
-    check = check_http;
+    check_always = check_http;
 }
 
 impl Default for HttpClientConfig {
@@ -113,7 +113,7 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
     let reserved = |name: &String| RESERVED_HEADERS.iter().find(|reserved| reserved.eq_ignore_ascii_case(name));
     let mut names = http.http_headers.keys().filter_map(|name| Some((name, reserved(name)?)));
     if let Some((name, reserved)) = names.next()
-        && let Some(headers) = f.fields("http_headers")?
+        && let Ok(Some(headers)) = f.fields("http_headers")
     {
         return Err(headers.refuse(name, format!("setting header {reserved:?} is not allowed")));
     }
@@ -137,14 +137,14 @@ section! {
         #[yaml(Path)]
         pub password_file: Option<PathBuf>,
     }
-    check = check_basic_auth;
+    check_always = check_basic_auth;
 }
 
 fn check_basic_auth(auth: &mut BasicAuth, f: &mut Fields<'_>) -> Result<(), Error> {
     // The message is that of prometheus/common; `username_ref` asks a secret manager, and Prometheus has none.
     if !auth.username.is_empty() && auth.username_file.is_some() {
         let message = "at most one of basic_auth username, username_file & username_ref must be configured";
-        return Err(f.refuse("username_file", message));
+        f.source.report(f.refuse("username_file", message))?;
     }
     if auth.password.is_some() && auth.password_file.is_some() {
         let message = "at most one of basic_auth password, password_file & password_ref must be configured";

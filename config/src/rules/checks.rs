@@ -38,7 +38,13 @@ pub trait RuleChecks: Debug {
 pub(super) fn invalid(f: &Fields<'_>, places: &[Pos], rule: &str, message: impl Into<String>) -> Error {
     // An object of the API server has no lines.
     let places = places.iter().filter(|pos| pos.line > 0).map(|pos| (pos.line, pos.column)).collect();
-    Error::Rule { file: f.source.file.to_owned(), places, rule: rule.to_owned(), message: message.into() }
+    Error::Rule {
+        file: f.source.file.to_owned(),
+        places,
+        rule: rule.to_owned(),
+        message: message.into(),
+        excerpt: None,
+    }
 }
 
 /// Reports labels or annotations whose names are not valid.

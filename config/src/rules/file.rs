@@ -40,9 +40,14 @@ impl RuleFile {
     /// When it is not valid: whatever is wrong, in the order of the file.
     pub fn parse(text: &str, file: &Path, options: &RuleOptions<'_>) -> Result<Self, Vec<Error>> {
         let unknown = if options.ignore_unknown_fields { UnknownFields::Ignored } else { UnknownFields::Refused };
-        let source = Source::collecting(file, unknown);
+        let source = Source::new(file, &|_| None).collecting().with_unknown(unknown).with_text(text);
         // Nothing can be said of what follows a syntax error.
-        let (document, has_more) = parse_first(text).map_err(|(pos, message)| vec![source.error(pos, "", message)])?;
+        let parsed = parse_first(text).map_err(|(pos, message)| source.error(pos, "", message));
+        let (document, faults, has_more) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return source.finish(Err(error)),
+        };
+        source.report_syntax(faults).map_err(|error| vec![error])?;
         if has_more {
             let name = file.display();
             source.warn(format!("{name}: rule files have one document; only the first of several is used"));
@@ -58,7 +63,8 @@ impl RuleFile {
         // A field of Thanos' ruler, which the operator removes before Prometheus reads the groups.
         let thanos = UnknownFields::RefusedExcept("partial_response_strategy");
         let unknown = if options.ignore_unknown_fields { UnknownFields::Ignored } else { thanos };
-        Self::decode_document(Some(&Tree::from(spec)), Source::collecting(Path::new(name), unknown), options)
+        let source = Source::new(Path::new(name), &|_| None).collecting().with_unknown(unknown);
+        Self::decode_document(Some(&Tree::from(spec)), source, options)
     }
 
     /// Reads all files that the patterns match: all of them, or none.

@@ -35,7 +35,7 @@ section! {
         #[yaml(Rules, with = (context.options, name.as_str()))]
         pub rules: Vec<Rule>,
     }
-    check = check_group;
+    check_always = check_group;
 }
 
 /// What groups of a file depend on.

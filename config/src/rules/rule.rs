@@ -34,7 +34,7 @@ section! {
         #[yaml(TextMap)]
         pub annotations: BTreeMap<String, String>,
     }
-    check = check_rule;
+    check_always = check_rule;
 }
 
 /// Which rule it is, and how it is checked.
@@ -123,6 +123,10 @@ fn check_templates(
     rule: &str,
     check: &dyn Fn(&str) -> Result<(), String>,
 ) -> Result<(), Error> {
+    // Reading it again would tell its faults again.
+    if f.has_failed(field) {
+        return Ok(());
+    }
     let (Ok(texts), Ok(Some(inner))) = (f.text_map(field), f.fields(field)) else { return Ok(()) };
     for (name, text) in &texts {
         if let Err(why) = check(text) {

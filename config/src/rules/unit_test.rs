@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use model::Timestamp;
 
 use crate::Error;
-use crate::read::read;
+use crate::read::{document, read};
 use crate::schema::{
     Bool, Codec, Duration, Fields, Items, Nonzero, Number, Paths, Section as _, Shape, Source, Text, TextMap, Texts,
-    UnknownFields, Unread, Url, section,
+    Unread, Url, section,
 };
-use crate::yaml::{Yaml, parse};
+use crate::yaml::Yaml;
 
 section! {
     /// Unit tests of rule files.
@@ -33,7 +33,7 @@ section! {
         #[yaml(Bool)]
         pub fuzzy_compare: bool,
     }
-    check = check_order;
+    check_always = check_order;
 }
 
 section! {
@@ -81,7 +81,7 @@ section! {
         #[yaml(Unread)]
         pub place: String,
     }
-    check = check_series;
+    check_always = check_series;
 }
 
 section! {
@@ -173,9 +173,9 @@ impl UnitTestFile {
     /// # Errors
     /// When it is not valid: whatever is wrong, in the order of the file.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Error>> {
-        let source = Source::collecting(file, UnknownFields::Refused);
-        let document = parse(text).map_err(|(pos, message)| vec![source.error(pos, "", message)])?;
-        let tests = Fields::new(&source, document.as_ref(), String::new()).and_then(|mut f| Self::decode(&mut f, ()));
+        let source = Source::new(file, &|_| None).collecting().with_text(text);
+        let tests = document(&source, text)
+            .and_then(|document| Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, ()));
         source.finish(tests)
     }
 }

@@ -1,113 +1,15 @@
 //! The fields of one YAML mapping. Codecs read them by name; a field that none has read is an error.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use model::duration::parse_duration_ms;
 
 use super::number::{integer, number};
+use super::source::{Source, UnknownFields};
 use crate::size::parse_size;
 use crate::yaml::{Key, Kind, Pos, Tree};
 use crate::{Error, Secret};
-
-/// The file that is read, and what is collected while reading it.
-pub(crate) struct Source<'a> {
-    pub(crate) file: &'a Path,
-    /// Looks up an environment variable, for external labels.
-    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
-    /// Warnings about the content, one sentence each.
-    pub(crate) warnings: RefCell<Vec<String>>,
-    /// One sentence for each field that is set and not served yet.
-    pub(crate) unserved: RefCell<Vec<String>>,
-    /// The errors so far, where reading goes on after one.
-    faults: Option<RefCell<Vec<Error>>>,
-    unknown: UnknownFields,
-}
-
-/// What happens to fields that no section has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum UnknownFields {
-    /// They are an error.
-    #[default]
-    Refused,
-    /// They are an error, except this one, which is ignored.
-    RefusedExcept(&'static str),
-    /// They are ignored.
-    Ignored,
-}
-
-impl<'a> Source<'a> {
-    pub(crate) fn new(file: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            file,
-            env,
-            warnings: RefCell::default(),
-            unserved: RefCell::default(),
-            faults: None,
-            unknown: UnknownFields::Refused,
-        }
-    }
-
-    /// A source whose errors are collected, so that all of a file are told at once.
-    pub(crate) fn collecting(file: &'a Path, unknown: UnknownFields) -> Self {
-        Self { faults: Some(RefCell::default()), unknown, ..Self::new(file, &|_| None) }
-    }
-
-    /// Keeps an error for later if errors are collected; else returns it, which ends the reading.
-    pub(crate) fn report(&self, error: Error) -> Result<(), Error> {
-        match &self.faults {
-            Some(faults) => {
-                faults.borrow_mut().push(error);
-                Ok(())
-            }
-            None => Err(error),
-        }
-    }
-
-    /// What was read, or nothing if that failed and errors are collected.
-    pub(crate) fn recover<T>(&self, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
-        read.or_else(|error| self.report(error).map(|()| None))
-    }
-
-    /// What was read, or whatever is wrong with it, in the order of the file.
-    pub(crate) fn finish<T>(&self, read: Result<T, Error>) -> Result<T, Vec<Error>> {
-        let mut faults = self.faults.as_ref().map(RefCell::take).unwrap_or_default();
-        match read {
-            Ok(value) if faults.is_empty() => return Ok(value),
-            Ok(_) => {}
-            Err(error) => faults.push(error),
-        }
-        // Stable: without positions the order is that of reading.
-        faults.sort_by_key(Error::position);
-        Err(faults)
-    }
-
-    pub(crate) fn error(&self, pos: Pos, field: impl Into<String>, message: impl Into<String>) -> Error {
-        Error::Invalid {
-            file: self.file.to_owned(),
-            line: pos.line,
-            column: pos.column,
-            field: field.into(),
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn warn(&self, sentence: String) {
-        self.warnings.borrow_mut().push(sentence);
-    }
-
-    pub(crate) fn note_unserved(&self, sentence: String) {
-        self.unserved.borrow_mut().push(sentence);
-    }
-
-    /// Resolves a path: a relative one starts at the folder of the file.
-    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
-        // When loaded, as upstream's `SetDirectory`, and not when opened: the working directory has no part in it.
-        // `join` leaves an absolute path as it is.
-        self.file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
-    }
-}
 
 /// The fields of one mapping.
 pub(crate) struct Fields<'a> {
@@ -118,6 +20,14 @@ pub(crate) struct Fields<'a> {
     tree: Option<&'a Tree>,
     read: Vec<&'static str>,
     all_allowed: bool,
+    /// How many faults were collected before this mapping.
+    n_before: usize,
+    /// The fields that faults were found in.
+    failed: Vec<&'static str>,
+    /// How many of these belong to the section that holds the one which is read.
+    n_outer: usize,
+    /// Is the section that is read one whose fields stand among those of another one?
+    is_inline: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -131,7 +41,50 @@ impl<'a> Fields<'a> {
         {
             return Err(source.error(pos, path, format!("cannot unmarshal {} into a mapping", tree.what())));
         }
-        Ok(Self { source, path, pos, tree, read: Vec::new(), all_allowed: false })
+        Ok(Self {
+            source,
+            path,
+            pos,
+            tree,
+            read: Vec::new(),
+            all_allowed: false,
+            n_before: source.n_faults(),
+            failed: Vec::new(),
+            n_outer: 0,
+            is_inline: false,
+        })
+    }
+
+    /// Reads a section whose fields stand among those of this one.
+    pub(crate) fn inline<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let outer = (self.n_outer, self.is_inline);
+        (self.n_outer, self.is_inline) = (self.failed.len(), true);
+        let read = read(self);
+        (self.n_outer, self.is_inline) = outer;
+        read
+    }
+
+    /// Notes that a fault was found in a field.
+    pub(crate) fn note_failed(&mut self, name: &'static str) {
+        self.failed.push(name);
+    }
+
+    /// Was a fault found in a field, or below it?
+    pub(crate) fn has_failed(&self, name: &str) -> bool {
+        self.failed.contains(&name)
+    }
+
+    /// Were all fields of the section read as the file has them? A check of others would tell consequences of their faults.
+    pub(crate) fn is_sound(&self) -> bool {
+        // Where a section is inline the fields of the outer one that follow are still unknown.
+        self.failed.len() == self.n_outer && (self.is_inline || self.unknown().next().is_none())
+    }
+
+    /// The same of these fields alone.
+    pub(crate) fn are_sound(&self, names: &[&str]) -> bool {
+        let may_mean = |key: &Key, name: &str| is_close(&key.text, strsim::osa_distance(&key.text, name));
+        let meant = |key: &Key| names.iter().any(|name| may_mean(key, name));
+        names.iter().all(|name| !self.has_failed(name)) && !self.unknown().any(meant)
     }
 
     /// The value of a field, null included; `None` if the field is missing.
@@ -283,7 +236,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn texts(&mut self, name: &'static str) -> Result<Vec<String>, Error> {
         let source = self.source;
-        self.items(name)?.into_iter().map(|(item, path)| scalar(source, item, &path).map(str::to_owned)).collect()
+        source.each(self.items(name)?, |(item, path)| scalar(source, item, &path).map(str::to_owned))
     }
 
     /// A mapping of names to strings.
@@ -292,7 +245,7 @@ impl<'a> Fields<'a> {
         let value = |(key, tree): &'a (Key, Tree)| {
             Ok((key.text.clone(), scalar(self.source, tree, &inner.at(&key.text))?.to_owned()))
         };
-        inner.pairs().iter().map(value).collect()
+        self.source.each(inner.pairs(), value)
     }
 
     /// Accepts every field, whatever its name.
@@ -316,7 +269,11 @@ impl<'a> Fields<'a> {
         // In the order of the file: where errors are not collected the first one counts, as with upstream's strict decoding.
         for key in self.unknown() {
             let place = if self.path.is_empty() { "the configuration".to_owned() } else { self.path.clone() };
-            let hint = nearest(&key.text, &self.read).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let meant = nearest(&key.text, &self.read);
+            if let Some(name) = meant {
+                self.source.withdraw(&self.at(name), self.pos, self.n_before);
+            }
+            let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             let message = format!("field {} not found in {place}{hint}", key.text);
             self.source.report(self.source.error(key.pos, self.at(&key.text), message))?;
         }
@@ -347,8 +304,12 @@ fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     // The optimal string alignment distance counts a swap of two letters as one mistake.
     let distance = |candidate: &&'n str| (strsim::osa_distance(name, candidate), *candidate);
     let (distance, best) = known.iter().map(distance).min()?;
-    // Farther away it would be a guess that misleads.
-    (distance <= 2.max(name.len() / 4)).then_some(best)
+    is_close(name, distance).then_some(best)
+}
+
+/// May a name so far away be meant? Farther away it would be a guess that misleads.
+fn is_close(name: &str, distance: usize) -> bool {
+    distance <= 2.max(name.len() / 4)
 }
 
 #[cfg(test)]

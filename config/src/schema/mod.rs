@@ -8,9 +8,10 @@ mod number;
 mod opaque;
 mod scalar;
 mod section;
+mod source;
 
 pub(crate) use describe::{FieldDoc, Flags, SectionDoc, Shape};
-pub(crate) use fields::{Fields, Source, UnknownFields, scalar};
+pub(crate) use fields::{Fields, scalar};
 pub(crate) use keyword::{Keyword, Word};
 pub(crate) use nested::{Inline, Items, ListOf, MapOf, Nested, Nulls, OmitDefault, Optional, items};
 pub(crate) use opaque::Anything;
@@ -20,3 +21,4 @@ pub(crate) use scalar::{
     Unread, Url,
 };
 pub(crate) use section::{Codec, Pairs, Section, section};
+pub(crate) use source::{Source, UnknownFields};

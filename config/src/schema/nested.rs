@@ -148,9 +148,11 @@ impl<S: Section> Codec<S> for Inline<S> {
     fn decode(f: &mut Fields<'_>, _name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
         // `yaml:",inline"` of Go: the fields are read from the mapping that holds the section, and count as its own.
         // Not `decode`, which would refuse the fields of the section that holds this one.
-        let mut section = S::read(f, context)?;
-        section.check(f, context)?;
-        Ok(Some(section))
+        f.inline(|f| {
+            let mut section = S::read(f, context)?;
+            section.check(f, context)?;
+            Ok(Some(section))
+        })
     }
 
     fn is_zero(_: &S) -> bool {
@@ -189,7 +191,7 @@ impl<S: Section> Codec<Vec<S>> for ListOf<S> {
             }
             S::decode(&mut Fields::new(source, Some(item), path)?, context)
         };
-        f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
+        source.each(f.items(name)?, decode).map(Some)
     }
 
     fn is_zero(value: &Vec<S>) -> bool {
@@ -275,7 +277,7 @@ impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
             Ok((key.text.clone(), S::decode(&mut section, context)?))
         };
         // A Go map upstream: the order of the file means nothing and is not kept.
-        inner.pairs().iter().map(decode).collect::<Result<_, _>>().map(Some)
+        inner.source.each(inner.pairs(), decode).map(Some)
     }
 
     fn is_zero(value: &BTreeMap<String, S>) -> bool {

@@ -285,8 +285,8 @@ impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
 
 fn lists(f: &mut Fields<'_>, name: &'static str) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let Some(inner) = f.fields(name)? else { return Ok(BTreeMap::new()) };
-    let mut lists = BTreeMap::new();
-    for (key, tree) in inner.pairs() {
+    let source = inner.source;
+    source.each(inner.pairs(), |(key, tree)| {
         let path = inner.at(&key.text);
         let items = match &*tree.kind {
             Kind::List(items) => &items[..],
@@ -294,13 +294,12 @@ fn lists(f: &mut Fields<'_>, name: &'static str) -> Result<BTreeMap<String, Vec<
             _ if tree.is_null() => &[],
             _ => {
                 let message = format!("cannot unmarshal {} into a list; write [value]", tree.what());
-                return Err(inner.source.error(tree.pos, path, message));
+                return Err(source.error(tree.pos, path, message));
             }
         };
-        let text = |item| scalar(inner.source, item, &path).map(str::to_owned);
-        lists.insert(key.text.clone(), items.iter().map(text).collect::<Result<_, _>>()?);
-    }
-    Ok(lists)
+        let texts: Vec<String> = source.each(items, |item| scalar(source, item, &path).map(str::to_owned))?;
+        Ok((key.text.clone(), texts))
+    })
 }
 
 /// A value that does not come from a field of the file.

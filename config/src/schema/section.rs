@@ -9,13 +9,14 @@
 //!         #[yaml(Text)]                                             (how it is read and printed: a `Codec`)
 //!         pub username: String,
 //!     }
-//!     check = check_basic_auth;                                     (what concerns several fields)
+//!     check = check_basic_auth;                                     (what concerns several fields; not if one of them has a fault)
 //! }
 //! ```
 //!
 //! After the codec may follow, in this order: `name = "…"` where the YAML name is not the field's, `with = …` for what the codec
 //! needs to know (fields declared above are in scope), `default = …` or `inherited = … => "where from"`, and after a semicolon
-//! the flags of `Flags`. A section that depends on another one declares it: `in (global: &'c GlobalConfig)`.
+//! the flags of `Flags`. A check that goes well with faults in some of the fields, and looks for them where it must not tell
+//! their consequences, is declared by `check_always`. A section that depends on another one declares it: `in (global: &'c GlobalConfig)`.
 
 use std::borrow::Cow;
 
@@ -135,6 +136,7 @@ macro_rules! section {
             )*
         }
         $(check = $check:path;)?
+        $(check_always = $always:path;)?
     ) => {
         $(#[doc = $doc])*
         #[derive($($derive),*)]
@@ -172,9 +174,14 @@ macro_rules! section {
                 $(
                     let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                     let args = $crate::schema::section!(@or [$($args)?] ());
+                    let n_faults = f.source.n_faults();
                     // A variable of the field's name: expressions of later fields (`with`, `inherited`) may use it.
                     let read = <$codec as $crate::schema::Codec<$ty>>::decode(f, name, args);
-                    let $field: $ty = match f.source.recover(read)? {
+                    let read = f.source.recover(read)?;
+                    if f.source.n_faults() > n_faults {
+                        f.note_failed(name);
+                    }
+                    let $field: $ty = match read {
                         Some(value) => {
                             let flags = $crate::schema::section!(@flags $($($flag $($flag_value)?),+)?);
                             // Only a value that is set to something warns; the zero value asks for nothing.
@@ -199,16 +206,25 @@ macro_rules! section {
                 $(
                     let flags = $crate::schema::section!(@flags $($($flag $($flag_value)?),+)?);
                     // By value, not by presence: Go cannot tell a missing field from an empty one.
+                    let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                     if let Some(error) = flags.required
                         && <$codec as $crate::schema::Codec<$ty>>::is_zero(&self.$field)
+                        // It is there, and not valid.
+                        && !f.has_failed(name)
                         // One that was already reported may be this field, misspelt.
                         && f.unknown().next().is_none()
                     {
-                        let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                         f.source.report(f.refuse(name, error))?;
+                        f.note_failed(name);
                     }
                 )*
-                $crate::schema::section!(@check self, f, context, [$($check)?], [$($context)?])
+                // What is told of several fields may be the consequence of a fault in one of them.
+                if f.is_sound() {
+                    let checked = $crate::schema::section!(@check self, f, context, [$($check)?], [$($context)?]);
+                    f.source.settle(checked)?;
+                }
+                let checked = $crate::schema::section!(@check self, f, context, [$($always)?], [$($context)?]);
+                f.source.settle(checked)
             }
 
             fn encode(&self, out: &mut $crate::schema::Pairs) {
@@ -246,7 +262,7 @@ macro_rules! section {
     (@context [$ty:ty]) => { $ty };
     (@check $self:ident, $f:ident, $context:ident, [], [$($name:ident)?]) => {{
         let _ = $context;
-        Ok(())
+        Ok::<(), $crate::Error>(())
     }};
     (@check $self:ident, $f:ident, $context:ident, [$check:path], []) => {{
         let () = $context;

@@ -244,6 +244,11 @@ impl Codec<KubernetesRole> for SelectorRole {
     fn decode(f: &mut Fields<'_>, name: &'static str, of: KubernetesRole) -> Result<Option<KubernetesRole>, Error> {
         let text = f.text(name)?.unwrap_or_default();
         let role = of.selectable().iter().find(|role| role.as_str() == text);
+        // Which roles are supported is unknown if that of the discovery has a fault.
+        let discovery = f.path.rsplit_once(".selectors").map(|(discovery, _)| format!("{discovery}.role"));
+        if role.is_none() && discovery.is_some_and(|role| f.source.has_fault_at(&role)) {
+            return Ok(None);
+        }
         role.map(|role| Some(*role)).ok_or_else(|| {
             let names: Vec<&str> = of.selectable().iter().map(|role| role.as_str()).collect();
             f.refuse(name, format!("{} role supports only {} selectors", of.as_str(), names.join(", ")))

@@ -277,12 +277,16 @@ fn read(
     decode: impl Fn(&mut Fields<'_>) -> Result<SdConfig, Error>,
 ) -> Result<(), Error> {
     let source = f.source;
-    for (i, (item, path)) in f.items(field)?.into_iter().enumerate() {
+    // Recovered here, since the other kinds are read from the same mapping.
+    let items = f.items(field).map(Some);
+    for (i, (item, path)) in source.recover(items)?.unwrap_or_default().into_iter().enumerate() {
         // `readConfigs` of `discovery/registry.go`, which names the list in the same words.
-        if item.is_null() {
-            return Err(source.error(item.pos, path, format!("empty or null section in {field}")));
-        }
-        let mut sd = decode(&mut Fields::new(source, Some(item), path)?)?;
+        let sd = if item.is_null() {
+            Err(source.error(item.pos, path, format!("empty or null section in {field}")))
+        } else {
+            Fields::new(source, Some(item), path).and_then(|mut f| decode(&mut f))
+        };
+        let Some(mut sd) = source.recover(sd.map(Some))? else { continue };
         // Upstream names a static group by its index; errors and the API show that.
         if let SdConfig::Static(group) = &mut sd {
             group.source = i.to_string();

@@ -9,4 +9,4 @@ mod scalar;
 mod tree;
 
 pub use print::Yaml;
-pub(crate) use tree::{Key, Kind, Pos, Tree, parse, parse_first};
+pub(crate) use tree::{Key, Kind, Pos, Tree, parse, parse_all, parse_first};

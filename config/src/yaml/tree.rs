@@ -102,22 +102,33 @@ pub(crate) type SyntaxError = (Pos, String);
 
 /// Parses the first document; `None` if the text holds none.
 pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
-    // Whatever follows the first value is not even parsed, as with go-yaml v2, which reads `prometheus.yml` upstream.
-    builder(text).document()
+    let (document, faults) = parse_all(text)?;
+    faults.into_iter().next().map_or(Ok(document), Err)
 }
 
-/// The same; also says whether another document follows.
-pub(crate) fn parse_first(text: &str) -> Result<(Option<Tree>, bool), SyntaxError> {
+/// The same; faults after which the rest of the document can be read, such as a key that stands twice, are told beside it.
+pub(crate) fn parse_all(text: &str) -> Result<(Option<Tree>, Vec<SyntaxError>), SyntaxError> {
     let mut builder = builder(text);
-    let Some(document) = builder.document()? else { return Ok((None, false)) };
+    // Whatever follows the first value is not even parsed, as with go-yaml v2, which reads `prometheus.yml` upstream.
+    let document = builder.document()?;
+    Ok((document, builder.faults))
+}
+
+/// A document, its faults, and whether another document follows.
+pub(crate) type First = (Option<Tree>, Vec<SyntaxError>, bool);
+
+/// The same; also says whether another document follows.
+pub(crate) fn parse_first(text: &str) -> Result<First, SyntaxError> {
+    let mut builder = builder(text);
+    let Some(document) = builder.document()? else { return Ok((None, builder.faults, false)) };
     loop {
         match builder.next() {
             // go-yaml v3, which reads rule files upstream, parses the document up to its end.
             Err(error) if builder.is_open => return Err(error),
             Ok((Event::DocumentEnd, _)) => {}
-            Ok((Event::StreamEnd, _)) => return Ok((Some(document), false)),
+            Ok((Event::StreamEnd, _)) => return Ok((Some(document), builder.faults, false)),
             // Also one that is empty or no YAML.
-            Ok(_) | Err(_) => return Ok((Some(document), true)),
+            Ok(_) | Err(_) => return Ok((Some(document), builder.faults, true)),
         }
     }
 }
@@ -125,13 +136,15 @@ pub(crate) fn parse_first(text: &str) -> Result<(Option<Tree>, bool), SyntaxErro
 fn builder(text: &str) -> Builder<'_, impl Iterator<Item = Result<(Event<'_>, Span), ScanError>>> {
     let options = options! { emit_comments: false };
     let events = Parser::new_from_str_with_options(text, options);
-    Builder { text, events, anchors: HashMap::new(), is_open: false }
+    Builder { text, events, anchors: HashMap::new(), faults: Vec::new(), is_open: false }
 }
 
 struct Builder<'a, P> {
     text: &'a str,
     events: P,
     anchors: HashMap<usize, Tree>,
+    /// What is wrong and does not keep the rest from being read.
+    faults: Vec<SyntaxError>,
     /// Is a document begun and not ended?
     is_open: bool,
 }
@@ -225,13 +238,14 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<'a, P
                 value.pos = node_start(self.text, key_end, span.start).unwrap_or(value.pos);
             }
             let Kind::Scalar { text, plain } = &*key.kind else {
-                return Err((key.pos, "a key must be a single value".to_owned()));
+                self.faults.push((key.pos, "a key must be a single value".to_owned()));
+                continue;
             };
             // A key that is quoted is a field of that name.
             if *plain && text == "<<" {
-                merge(&value, &mut merged)?;
+                self.faults.extend(merge(&value, &mut merged).err());
             } else if pairs.iter().any(|(known, _)| known.text == *text) {
-                return Err((key.pos, format!("field {text} already set; remove one of the two")));
+                self.faults.push((key.pos, format!("field {text} already set; remove one of the two")));
             } else {
                 pairs.push((Key { text: text.clone(), pos: key.pos }, value));
             }

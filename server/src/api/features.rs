@@ -54,7 +54,7 @@ fn all(app: &App) -> Features {
             "prometheus",
             fixed(&[
                 ("agent_mode", false),
-                ("auto_reload_config", false),
+                ("auto_reload_config", app.flags.reloads_by_itself()),
                 ("server_mode", true),
                 // How upstream keeps labels in memory.
                 ("stringlabels", false),

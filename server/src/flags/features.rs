@@ -31,6 +31,8 @@ macro_rules! features {
 }
 
 features! {
+    /// The configuration is loaded again when its files change.
+    auto_reload_config = "auto-reload-config";
     /// Zeros are stored where counting began.
     created_timestamp_zero_ingestion = "created-timestamp-zero-ingestion";
     /// Exemplars are kept.
@@ -54,8 +56,7 @@ features! {
 }
 
 /// Features of Prometheus 3 that are accepted without effect.
-const IGNORED: [&str; 16] = [
-    "auto-reload-config",
+const IGNORED: [&str; 15] = [
     "concurrent-rule-eval",
     "delayed-compaction",
     "fast-startup",

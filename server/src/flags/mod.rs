@@ -65,6 +65,10 @@ flags! {
     served {
         /// Configuration file. Where there is none, Weft scrapes itself and a local node-exporter.
         config_file: String = ("config.file", "prometheus.yml");
+        /// Reload when the configuration file, or one that it includes, changes.
+        config_auto_reload: bool = ("config.auto-reload", "false");
+        /// How often to look for such a change; at least every second.
+        config_auto_reload_interval: Duration = ("config.auto-reload-interval", "30s");
         /// Address to listen on. May be repeated.
         web_listen_address: Repeated = ("web.listen-address", "0.0.0.0:9090");
         /// File with TLS, passwords, headers and a rate limit of the web server.
@@ -192,8 +196,6 @@ flags! {
         log_format: LogFormat = ("log.format", "logfmt");
     }
     accepted {
-        "config.auto-reload": bool = "false", "Reload when the configuration file changes.";
-        "config.auto-reload-interval": Duration = "30s", "How often to look for such a change.";
         "auto-gomaxprocs": bool = "true", "Go only.";
         "auto-gomemlimit": bool = "true", "Go only.";
         "auto-gomemlimit.ratio": String = "0.9", "Go only.";
@@ -261,6 +263,16 @@ impl Flags {
             return Err(clap::Error::raw(ErrorKind::InvalidValue, why));
         }
         Ok(flags)
+    }
+
+    /// Is the configuration loaded again when its files change?
+    pub(crate) fn reloads_by_itself(&self) -> bool {
+        self.config_auto_reload || self.features.auto_reload_config
+    }
+
+    /// How often these files are looked at.
+    pub(crate) fn reload_interval(&self) -> Duration {
+        self.config_auto_reload_interval.max(Duration::from_secs(1))
     }
 
     /// Every flag and its value, as `/api/v1/status/flags` shows them. The retention by time is the one in force, also where

@@ -81,6 +81,63 @@ fn a_broken_file_leaves_the_old_configuration_running() {
 }
 
 #[test]
+fn changed_files_are_loaded_without_being_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let job = |name: &str| format!("rule_files: [rules.yml]\nscrape_configs: [{{job_name: {name}}}]\n");
+    let rule = |name: &str| format!("groups: [{{name: g, rules: [{{record: '{name}', expr: '1'}}]}}]\n");
+    let (config, rules) = (path("prometheus.yml"), path("rules.yml"));
+    fs::write(&config, job("first")).unwrap();
+    fs::write(&rules, rule("first:rule")).unwrap();
+    let weft = Weft::start_with(folder, &["--config.auto-reload", "--config.auto-reload-interval=1s"], &[]);
+    let shows = |what: &str, expected: &str| {
+        eventually(expected, || {
+            let found = weft.http.api(what)?.to_string();
+            if found.contains(expected) { Ok(()) } else { Err(found) }
+        });
+    };
+    let succeeded = |expected: &str| {
+        eventually(expected, || {
+            let (_, metrics) = weft.http.get("/metrics")?;
+            let line = format!("prometheus_config_last_reload_successful {expected}");
+            if metrics.lines().any(|found| found == line) { Ok(()) } else { Err("another value".to_owned()) }
+        });
+    };
+    shows("scrape_pools", "first");
+    fs::write(&config, job("second")).unwrap();
+    shows("scrape_pools", "second");
+    fs::write(&rules, rule("second:rule")).unwrap();
+    shows("rules", "second:rule");
+    fs::write(&rules, "groups: [{name: g, rules: [{record: x, expr: 'sum('").unwrap();
+    succeeded("0");
+    shows("rules", "second:rule");
+    fs::write(&rules, rule("third:rule")).unwrap();
+    succeeded("1");
+    shows("rules", "third:rule");
+    let output = weft.process.output();
+    assert!(output.contains("Configuration file change detected, reloading the configuration."), "{output}");
+    let features = weft.http.api("features").unwrap();
+    assert_eq!(features["prometheus"]["auto_reload_config"], true);
+}
+
+#[test]
+fn all_faults_of_the_files_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        "global: {scrape_intervall: 5s}\nrule_files: [rules.yml]\nscrape_configs:\n- job_name: a\n  honor_labels: x\n";
+    fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+    fs::write(folder.path().join("rules.yml"), "groups: [{name: g, rules: [{record: x, expr: 'sum('}]}]\n").unwrap();
+    let output = Weft::command(folder.path(), &[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    for part in
+        ["did you mean scrape_interval?", "scrape_configs[0].honor_labels", "  honor_labels: x", "rules.yml: 1:"]
+    {
+        assert!(said.contains(part), "no {part:?}: {said}");
+    }
+}
+
+#[test]
 fn a_broken_file_at_the_start_is_told() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("prometheus.yml"), "scrape_configs:\n- job_name: a\n- job_name: a\n").unwrap();

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ::config::{Config, Defaults, matching_rule_files};
+use ::config::{Config, Defaults, IncludedFiles, RetentionRuleConfig, matching_rule_files};
 use query::Engine;
 
 use super::lint::Lints;
@@ -59,17 +59,19 @@ fn check(
         if syntax_only {
             return Ok((config, Vec::new()));
         }
-        let rule_files = existing_rule_files(&config)?;
-        references::check(&config, &mut missing)?;
-        Ok((config, rule_files))
+        // Each by itself: a file that is missing has nothing to do with one that is not valid.
+        let (rule_files, mut faults) = existing_rule_files(&config);
+        faults.extend(references::check(&config, &mut missing).err());
+        if faults.is_empty() { Ok((config, rule_files)) } else { Err(faults) }
     });
     missing.iter().try_for_each(|warning| writeln!(streams.out, "  WARNING: {warning}"))?;
     let (config, rule_files) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => {
+        Err(faults) => {
             tally.has_errors = true;
-            writeln!(streams.err, "  FAILED: {error}")?;
-            return writeln!(streams.out);
+            faults.iter().try_for_each(|fault| writeln!(streams.err, "  FAILED: {}", fault.replace('\n', "\n  ")))?;
+            writeln!(streams.out)?;
+            return if syntax_only { Ok(()) } else { check_named_rules(file, (flags, lints, engine), streams, tally) };
         }
     };
     for warning in config.warnings.iter().cloned().chain(config.not_served()) {
@@ -90,26 +92,42 @@ fn check(
     rule_files.iter().try_for_each(|path| checker.check_file(path, streams, tally))
 }
 
-/// The rule files of a configuration. The server does without one that is missing; here it is an error unless a pattern names it.
-fn existing_rule_files(config: &Config) -> Result<Vec<PathBuf>, String> {
-    for path in &config.rule_files {
-        let is_pattern = path.to_string_lossy().contains('*');
-        if !is_pattern && matching_rule_files(std::slice::from_ref(path)).is_empty() {
-            return Err(format!("{:?} does not point to an existing file", path.display().to_string()));
-        }
-    }
-    Ok(matching_rule_files(&config.rule_files))
+/// Checks the rule files of a configuration that is not valid itself, so that all faults are told at once.
+fn check_named_rules(
+    file: &str,
+    (flags, lints, engine): (&Flags<'_>, Lints, &Engine),
+    streams: &mut Streams<'_>,
+    tally: &mut Tally,
+) -> io::Result<()> {
+    // One that cannot be read was told.
+    let Ok(text) = std::fs::read_to_string(file) else { return Ok(()) };
+    let named = IncludedFiles::of(&text, Path::new(file));
+    let checker = RuleChecker::new((flags, engine), lints, named.names);
+    matching_rule_files(&named.rule_files).iter().try_for_each(|path| checker.check_file(path, streams, tally))
 }
 
-/// A configuration that the server would start with.
-fn load(file: &str) -> Result<Config, String> {
-    let config = Config::load(Path::new(file), &Defaults::default()).map_err(|error| model::with_causes(&error))?;
-    for rule in &config.storage.tsdb.retention_rules {
-        // The config crate does not parse PromQL, so the server checks selectors when it starts, and this command
-        // does the same.
-        query::parse_selector(&rule.selector).map_err(|error| format!("{}: {error}", rule.place))?;
-    }
-    Ok(config)
+/// The rule files of a configuration, and those that are missing. The server does without one that is missing; here it is an error
+/// unless a pattern names it.
+fn existing_rule_files(config: &Config) -> (Vec<PathBuf>, Vec<String>) {
+    let is_missing = |path: &&PathBuf| {
+        !path.to_string_lossy().contains('*') && matching_rule_files(std::slice::from_ref(*path)).is_empty()
+    };
+    let missing = config.rule_files.iter().filter(is_missing);
+    let faults = missing.map(|path| format!("{:?} does not point to an existing file", path.display().to_string()));
+    (matching_rule_files(&config.rule_files), faults.collect())
+}
+
+/// A configuration that the server would start with; else each fault with the line that it is at.
+fn load(file: &str) -> Result<Config, Vec<String>> {
+    let config = Config::load(Path::new(file), &Defaults::default())
+        .map_err(|error| error.faults().iter().map(::config::Error::detailed).collect::<Vec<_>>())?;
+    // The config crate does not parse PromQL, so the server checks selectors when it starts, and this command does the same.
+    let rules = config.storage.tsdb.retention_rules.iter();
+    let fault = |rule: &RetentionRuleConfig| {
+        query::parse_selector(&rule.selector).err().map(|error| format!("{}: {error}", rule.place))
+    };
+    let faults: Vec<String> = rules.filter_map(fault).collect();
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
 #[cfg(test)]
@@ -151,6 +169,45 @@ mod tests {
         }
         assert_eq!(check(&["--help"]), (Outcome::Passed, format!("{USAGE}\n")));
     }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        write("r.yml", "groups: [{name: a, rulez: []}]\n");
+        let bad = write(
+            "bad.yml",
+            "rule_files: [r.yml]\nscrape_configs:\n- job_name: a\n  scrape_interval: 5\n- jobname: b\n  basic_auth: {pasword: hunter2}\n",
+        );
+        let ran = run(&["check", "config", &bad]);
+        assert_eq!(ran.outcome, Outcome::Failed);
+        let expected = [
+            format!(
+                "  FAILED: {bad}:4:20: scrape_configs[0].scrape_interval: not a valid duration string: \"5\"; write it as 30s, 5m or 1h30m"
+            ),
+            "      4 |   scrape_interval: 5".to_owned(),
+            "        |                    ^".to_owned(),
+            format!(
+                "  FAILED: {bad}:5:3: scrape_configs[1].jobname: field jobname not found in scrape_configs[1]; did you mean job_name?"
+            ),
+            "      5 | - jobname: b".to_owned(),
+            "        |   ^".to_owned(),
+            format!(
+                "  FAILED: {bad}:6:16: scrape_configs[1].basic_auth.pasword: field pasword not found in scrape_configs[1].basic_auth; did you mean password?"
+            ),
+            "      6 |   basic_auth: {pasword: <hidden>".to_owned(),
+            "        |                ^".to_owned(),
+            "  FAILED:".to_owned(),
+        ];
+        let lines: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(lines[..expected.len()], expected.each_ref().map(String::as_str), "{}", ran.err);
+        assert!(ran.err.contains("r.yml:1:20: groups[0].rulez: field rulez not found"), "{}", ran.err);
+    }
+
     #[test]
     fn rule_files_and_jobs_are_checked_with_the_configuration() {
         let folder = tempfile::tempdir().unwrap();

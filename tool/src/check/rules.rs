@@ -107,7 +107,7 @@ impl<'e> RuleChecker<'e> {
                 tally.has_errors = true;
                 writeln!(streams.err, "  FAILED:")?;
                 for error in errors {
-                    writeln!(streams.err, "{}", model::with_causes(&error))?;
+                    writeln!(streams.err, "{}", error.detailed())?;
                 }
                 return Ok(());
             }
@@ -149,8 +149,14 @@ mod tests {
     /// what the YAML library says of unknown fields beside their names.
     fn comparable(output: &str, name: &str) -> Vec<String> {
         let lines = output.lines().map(|line| line.replace(&format!("{name}: "), ""));
-        let is_noise =
-            |line: &str| line.is_empty() || ["time=", "  WARNING", "yaml: "].iter().any(|s| line.starts_with(s));
+        // Upstream does not show the line.
+        let is_excerpt = |line: &str| {
+            let (margin, rest) = line.split_once(" |").unwrap_or(("x", ""));
+            margin.trim().chars().all(|c| c.is_ascii_digit()) && (rest.is_empty() || rest.starts_with(' '))
+        };
+        let is_noise = |line: &str| {
+            line.is_empty() || is_excerpt(line) || ["time=", "  WARNING", "yaml: "].iter().any(|s| line.starts_with(s))
+        };
         let field = |line: String| match line.split_once(" not found in ") {
             Some((before, _)) => before.rsplit("field ").next().unwrap().to_owned(),
             None => line,
