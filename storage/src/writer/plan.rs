@@ -11,6 +11,7 @@ use model::sample::is_histogram_mark;
 use model::{Committed, ExtraSample, Histogram, Layout, Row, Scraped, Timestamp};
 use rocksdb::WriteBatch;
 
+use super::done::Done;
 use super::flushed::FlushMarks;
 use super::state::{OpenSegment, SourceState};
 use super::window::Window;
@@ -19,7 +20,6 @@ use crate::histograms::{self, AnyHistograms};
 use crate::kv::bitmap;
 use crate::kv::schema::{Bucket, Cf, RowKey, bucket_key, seen_key, segment_sources_key, source_segment_key};
 use crate::kv::store::Store;
-use crate::metrics::Metrics;
 use crate::reader;
 use crate::reader::context::ReadContext;
 use crate::rows::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
@@ -54,22 +54,6 @@ pub(crate) struct Pending<'a> {
     /// Buckets whose rows were flushed: what is left of them makes room first.
     reopened: BTreeSet<Bucket>,
     pub(crate) committed: Committed,
-}
-
-/// What a state takes over once the write succeeded.
-#[derive(Debug)]
-pub(crate) struct Done {
-    frames: BTreeMap<(Bucket, u32), OpenSegment>,
-    rows: BTreeMap<(Bucket, u32), Timestamp>,
-    /// The newest time of anything that was stored of the source before.
-    stored_until: Option<Timestamp>,
-    own: HashMap<u32, (Timestamp, u64)>,
-    newest: Option<Timestamp>,
-    series: i64,
-    late: u64,
-    touched: BTreeSet<Bucket>,
-    reopened: u64,
-    disturbs: bool,
 }
 
 /// Columns of one segment that go into one row: presence words and where their times come from.
@@ -471,49 +455,5 @@ impl<'a> Pending<'a> {
             batch.merge_cf(cf, bucket_key(bucket), bitmap::encode_list([source.0]));
         }
         Ok(())
-    }
-}
-
-impl Done {
-    /// Does it write anything but newer rows of segments that its buckets have? What is cached of the source's rows does not
-    /// hold then.
-    pub(crate) fn disturbs(&self) -> bool {
-        self.disturbs
-    }
-
-    /// Brings the state up to what is stored now; returns by how much the number of series grew.
-    pub(crate) fn apply(
-        self,
-        state: &mut SourceState,
-        (window, bucket_ms): (Window, u32),
-        (flushed, metrics): (&FlushMarks, &Metrics),
-    ) -> i64 {
-        flushed.add_reopened(self.reopened);
-        metrics.late_samples.inc_by(self.late);
-        // A flush that read before this write sees these buckets, and tries again.
-        state.touched.extend(self.touched);
-        state.newest = self.newest;
-        state.ahead = state.ahead.filter(|(_, to)| state.newest.is_none_or(|newest| newest < *to));
-        state.own.extend(self.own);
-        state.frames.extend(self.frames);
-        for (id, last) in self.rows {
-            let Some(open) = state.frames.get_mut(&id) else { continue };
-            // A row behind all that is stored of the source is behind all of the segment.
-            let is_last = open.newest.is_some() || self.stored_until.is_none_or(|until| last > until);
-            open.newest = if is_last { open.newest.max(Some(last)) } else { None };
-        }
-        state.idle_rounds = 0;
-        if let Some(newest) = state.newest {
-            // Frames of older buckets are needed only as long as late samples may come; they are found in the store
-            // again.
-            let late_ms = if state.own.is_empty() { 0 } else { window.late_ms };
-            let oldest = Bucket::of(newest.saturating_sub(late_ms), bucket_ms);
-            if state.frames.first_key_value().is_some_and(|((bucket, _), _)| *bucket < oldest) {
-                state.frames = state.frames.split_off(&(oldest, 0));
-            }
-        }
-        let grown = self.series - state.series;
-        state.series = self.series;
-        grown
     }
 }
