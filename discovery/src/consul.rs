@@ -97,6 +97,7 @@ async fn follow_catalog(watch: &Arc<Watch>, datacenter: &str, tasks: &mut JoinSe
     watch.tell();
     loop {
         let began = Instant::now();
+        watch.publisher.asks();
         let asked = consul.ask(("/v1/catalog/services", "services"), &mut index, &consul.config.filter, &[]).await;
         // Those that were aborted are held until they are joined.
         while tasks.try_join_next().is_some() {}
@@ -135,6 +136,7 @@ async fn follow_service(watch: Arc<Watch>, name: String, datacenter: String) {
     let mut index = 0;
     loop {
         let began = Instant::now();
+        watch.publisher.asks();
         match consul.ask((&path, "service"), &mut index, &consul.config.health_filter, &tags).await {
             Ok(Some(instances)) => {
                 watch.publisher.update(vec![consul.group(&name, &datacenter, &instances)], &[]);

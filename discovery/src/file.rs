@@ -46,6 +46,7 @@ async fn run(files: Files, publisher: Publisher) {
     let interval = refresh_interval(config.refresh_interval_ms);
     let mut known: Arc<BTreeMap<PathBuf, Known>> = Arc::default();
     loop {
+        publisher.asks();
         let (patterns, before) = (config.files.clone(), Arc::clone(&known));
         // Files may lie on a slow network volume.
         if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns, &before)).await {

@@ -47,6 +47,7 @@ async fn run(mut kuma: Kuma, publisher: Publisher) {
     let mut complete_at = Timestamp::now();
     loop {
         let began = Instant::now();
+        publisher.asks();
         let fetched = kuma.fetch().await;
         kuma.metrics.duration.observe(began.elapsed().as_secs_f64());
         match fetched {

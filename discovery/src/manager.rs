@@ -12,11 +12,16 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::consumer::Consumer;
+use crate::departures::Departure;
 use crate::discoverer::{Context, Surroundings};
+use crate::health::SourceStatus;
 use crate::kinds;
 use crate::kubernetes::without_targets::Lookup;
 use crate::metrics::Metrics;
-use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStore};
+use crate::place::place;
+use crate::source_metrics;
+use crate::store::{ProviderStatus, Publisher, Subscription, TargetStore};
 
 /// The first pause between two publications; it doubles while changes go on, up to the debounce.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -80,6 +85,7 @@ impl Manager {
     pub fn new(options: Options, registry: &Registry, watches: Arc<Watches>) -> Result<Self, Error> {
         let metrics = Metrics::new(registry)?;
         let store = Arc::new(TargetStore::new(metrics.clone()));
+        source_metrics::register(&store, registry)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
         let Options { own_namespace, kubelet_service, user_agent, resolver, .. } = options;
@@ -133,6 +139,18 @@ impl Manager {
         self.store.health()
     }
 
+    /// How each source of targets fares: each watch, and each service or file that is asked again and again.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.store.sources()
+    }
+
+    /// Why targets that were found for a key of a consumer are found no more, as far as that is remembered; the oldest first.
+    #[must_use]
+    pub fn departures(&self, consumer: Consumer, key: &str) -> Vec<Departure> {
+        self.store.departures(consumer, key)
+    }
+
     /// Looks at the objects that discoveries follow, without holding up what they do.
     #[must_use]
     pub fn lookup(&self) -> Lookup {
@@ -153,7 +171,7 @@ impl Manager {
         // Never used again: what a task publishes while it is aborted must not reach a later discovery.
         let id = self.next_id;
         self.next_id += 1;
-        self.store.add(id, config.field());
+        self.store.add(id, (config.field(), place(config)));
         let publisher = Publisher::new(&self.store, id);
         let task = match kinds::discoverer(config, &self.context) {
             Some(discoverer) => {

@@ -100,6 +100,7 @@ async fn run<R: Refresh>(Refreshed { mut of, interval, metrics }: Refreshed<R>, 
     let (mut known, mut retry, mut complete_at) = (BTreeSet::new(), RETRY_FIRST, Timestamp::now());
     loop {
         let began = Instant::now();
+        publisher.asks();
         let Found { groups, kept, error } = of.refresh(&known).await;
         duration.observe(began.elapsed().as_secs_f64());
         // What was never answered has not found nothing.

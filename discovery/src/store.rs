@@ -3,34 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{TargetGroup, TargetGroups, Timestamp};
+use kube_watch::WatchHealth;
+use model::{TargetGroup, TargetGroups, TargetLabels, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
+use crate::consumer::Consumer;
+use crate::departures::{Departure, Departures, Replaced};
+use crate::health::SourceStatus;
 use crate::metrics::Metrics;
-
-/// Who uses target groups. The name is the label `name` of the metrics, as in Prometheus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Consumer(&'static str);
-
-impl Consumer {
-    /// Scraping; its keys are the names of jobs.
-    pub const SCRAPE: Self = Self("scrape");
-    /// Sending of alerts; its keys are the Alertmanager configurations.
-    pub const NOTIFY: Self = Self("notify");
-
-    /// Another consumer.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self(name)
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.0
-    }
-}
 
 /// The target groups of one consumer by its keys, now and whenever they change.
 #[derive(Debug)]
@@ -47,6 +28,9 @@ impl Subscription {
         self.0.changed().await.is_ok()
     }
 }
+
+/// The kind that asks nobody.
+const STATIC: &str = "static_configs";
 
 /// The state of one discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +65,20 @@ pub(crate) struct TargetStore {
 struct State {
     providers: BTreeMap<u64, Provider>,
     consumers: BTreeMap<Consumer, Wanted>,
+    departures: Departures,
 }
 
 #[derive(Debug)]
 struct Provider {
     kind: &'static str,
+    /// Who is asked.
+    place: String,
+    /// Those that it follows; without any it is a source itself.
+    watches: Vec<WatchHealth>,
+    asked_at: Option<Timestamp>,
+    answered_at: Option<Timestamp>,
+    /// Failures since then.
+    n_failures: u64,
     /// By their sources.
     groups: BTreeMap<String, Arc<TargetGroup>>,
     error: Option<String>,
@@ -121,9 +114,14 @@ impl TargetStore {
     }
 
     /// Adds a discovery without groups.
-    pub(crate) fn add(&self, id: u64, kind: &'static str) {
+    pub(crate) fn add(&self, id: u64, (kind, place): (&'static str, String)) {
         let provider = Provider {
             kind,
+            place,
+            watches: Vec::new(),
+            asked_at: None,
+            answered_at: None,
+            n_failures: 0,
             groups: BTreeMap::new(),
             error: None,
             stale_since: None,
@@ -137,11 +135,16 @@ impl TargetStore {
     /// returned.
     pub(crate) fn set_wanted(&self, consumer: Consumer, keys: BTreeMap<String, Vec<u64>>) -> BTreeSet<u64> {
         let mut state = self.state();
-        let State { providers, consumers } = &mut *state;
+        let State { providers, consumers, departures } = &mut *state;
         let wanted = consumers.entry(consumer).or_default();
-        // A gauge of a job that is gone would keep its last value.
-        for key in wanted.keys.keys().filter(|key| !keys.contains_key(*key)) {
-            let _ = self.metrics.discovered_targets.remove_label_values(&[consumer.name(), key]);
+        for (key, ids) in &wanted.keys {
+            let Some(new) = keys.get(key) else {
+                // A gauge of a job that is gone would keep its last value.
+                let _ = self.metrics.discovered_targets.remove_label_values(&[consumer.name(), key]);
+                continue;
+            };
+            let taken = ids.iter().filter(|id| !new.contains(id)).filter_map(|id| providers.get(id));
+            taken.for_each(|provider| departures.withdraw(consumer, key, provider.kind));
         }
         wanted.keys = keys;
         // Also where only the keys changed: the groups of a job that another job has as well are not new, but have to
@@ -154,32 +157,44 @@ impl TargetStore {
         used
     }
 
-    fn update(&self, id: u64, groups: Vec<TargetGroup>, removed: &[String], clears: bool) {
+    fn update(&self, id: u64, Update { groups, removed, clears, why }: Update<'_>) {
         let mut state = self.state();
+        let State { providers, departures, .. } = &mut *state;
         // It was dropped while its task was about to end.
-        let Some(provider) = state.providers.get_mut(&id) else { return };
+        let Some(provider) = providers.get_mut(&id) else { return };
         // What is published for the first time counts as a change even if there is nothing.
         let mut is_changed = provider.last_sync.is_none();
         let mut former = if clears { std::mem::take(&mut provider.groups) } else { BTreeMap::new() };
+        let mut replaced: Vec<Replaced<Arc<TargetGroup>>> = Vec::new();
         for source in removed {
-            is_changed |= provider.groups.remove(source).is_some();
+            replaced.extend(provider.groups.remove(source).map(|known| (known, None)));
         }
         for group in groups {
             let known = former.remove(&group.source).or_else(|| provider.groups.remove(&group.source));
             // Upstream sends an empty group to say that a source is gone.
             if group.targets.is_empty() {
-                is_changed |= known.is_some();
+                replaced.extend(known.map(|known| (known, None)));
                 continue;
             }
             // The same group stays the same allocation, so that consumers see at once what did not change.
-            let same = known.filter(|known| **known == group);
-            is_changed |= same.is_none();
-            provider.groups.insert(group.source.clone(), same.unwrap_or_else(|| Arc::new(group)));
+            let group = match known {
+                Some(known) if *known == group => known,
+                known => {
+                    let new = Arc::new(group);
+                    replaced.extend(known.map(|known| (known, Some(Arc::clone(&new)))));
+                    is_changed = true;
+                    new
+                }
+            };
+            provider.groups.insert(group.source.clone(), group);
         }
+        replaced.extend(former.into_values().map(|known| (known, None)));
         provider.last_sync = Some(Timestamp::now());
-        if !is_changed && former.is_empty() {
+        if !is_changed && replaced.is_empty() {
             return;
         }
+        let unlisted = unlisted(provider);
+        departures.add(id, &replaced, &|group, target| why.map_or_else(|| unlisted.clone(), |why| why(group, target)));
         provider.is_changed = true;
         // Before waking the publisher, which takes the same lock.
         drop(state);
@@ -191,6 +206,12 @@ impl TargetStore {
         let Some(provider) = state.providers.get_mut(&id) else { return false };
         // Callers log only a new state, so a fault that stays is logged once.
         let is_new = provider.error != error;
+        if error.is_none() {
+            provider.answered_at = Some(Timestamp::now());
+            provider.n_failures = 0;
+        } else {
+            provider.n_failures += 1;
+        }
         provider.error = error;
         provider.stale_since = stale_since;
         is_new
@@ -198,22 +219,69 @@ impl TargetStore {
 
     pub(crate) fn health(&self) -> Vec<ProviderStatus> {
         let state = self.state();
-        let used_by = |id: &u64| {
-            let keys = state.consumers.iter().flat_map(|(consumer, wanted)| {
-                wanted.keys.iter().filter(|(_, ids)| ids.contains(id)).map(|(key, _)| (*consumer, key.clone()))
-            });
-            keys.collect()
-        };
+        let mut used_by = state.used_by();
         let status = |(id, provider): (&u64, &Provider)| ProviderStatus {
             kind: provider.kind,
-            used_by: used_by(id),
+            used_by: used_by.remove(id).unwrap_or_default(),
             error: provider.error.clone(),
             stale_since: provider.stale_since,
             last_sync: provider.last_sync,
             n_groups: provider.groups.len(),
-            n_targets: provider.groups.values().map(|group| group.targets.len()).sum(),
+            n_targets: provider.n_targets(),
         };
         state.providers.iter().map(status).collect()
+    }
+
+    /// How each source fares; static targets have none.
+    pub(crate) fn sources(&self) -> Vec<SourceStatus> {
+        let (mut all, mut watches) = (Vec::new(), Vec::new());
+        {
+            let state = self.state();
+            let mut used_by = state.used_by();
+            for (id, provider) in state.providers.iter().filter(|(_, provider)| provider.kind != STATIC) {
+                let used_by = used_by.remove(id).unwrap_or_default();
+                if provider.watches.is_empty() {
+                    all.push(SourceStatus { used_by, ..provider.source() });
+                } else {
+                    watches.push((provider.kind, used_by, provider.watches.clone()));
+                }
+            }
+        }
+        // The store is free again while the watches are looked at.
+        let mut by_id: BTreeMap<u64, SourceStatus> = BTreeMap::new();
+        for (kind, used_by, watches) in watches {
+            for status in watches.iter().map(WatchHealth::status) {
+                let id = status.id;
+                let source = by_id.entry(id).or_insert_with(|| SourceStatus::of_watch(kind, status));
+                source.used_by.extend(used_by.iter().cloned());
+            }
+        }
+        for mut source in by_id.into_values() {
+            // Several discoveries of a job may need one watch.
+            source.used_by.sort();
+            source.used_by.dedup();
+            all.push(source);
+        }
+        all
+    }
+
+    /// What was found for a key of a consumer and is found no more, the oldest first.
+    pub(crate) fn departures(&self, consumer: Consumer, key: &str) -> Vec<Departure> {
+        let state = self.state();
+        let ids = state.consumers.get(&consumer).and_then(|wanted| wanted.keys.get(key));
+        state.departures.of(consumer, key, ids.map(Vec::as_slice).unwrap_or_default())
+    }
+
+    fn asks(&self, id: u64) {
+        if let Some(provider) = self.state().providers.get_mut(&id) {
+            provider.asked_at = Some(Timestamp::now());
+        }
+    }
+
+    fn follow(&self, id: u64, watches: Vec<WatchHealth>) {
+        if let Some(provider) = self.state().providers.get_mut(&id) {
+            provider.watches = watches;
+        }
     }
 
     /// Waits for a change.
@@ -224,7 +292,7 @@ impl TargetStore {
     /// Sends their groups to the consumers for which something changed.
     pub(crate) fn publish(&self) {
         let mut state = self.state();
-        let State { providers, consumers } = &mut *state;
+        let State { providers, consumers, .. } = &mut *state;
         for (consumer, wanted) in consumers.iter_mut() {
             let is_changed = |id: &u64| providers.get(id).is_some_and(|provider| provider.is_changed);
             if wanted.is_changed || wanted.keys.values().flatten().any(is_changed) {
@@ -257,6 +325,73 @@ impl TargetStore {
     }
 }
 
+impl State {
+    /// Who uses each provider, by its id.
+    fn used_by(&self) -> BTreeMap<u64, Vec<(Consumer, String)>> {
+        let mut all: BTreeMap<u64, Vec<(Consumer, String)>> = BTreeMap::new();
+        for (consumer, wanted) in &self.consumers {
+            for (key, ids) in &wanted.keys {
+                // A job may have the same discovery twice.
+                for id in ids.iter().collect::<BTreeSet<_>>() {
+                    all.entry(*id).or_default().push((*consumer, key.clone()));
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Provider {
+    fn n_targets(&self) -> usize {
+        self.groups.values().map(|group| group.targets.len()).sum()
+    }
+
+    /// Itself as a source, used by nobody.
+    fn source(&self) -> SourceStatus {
+        SourceStatus {
+            field: self.kind,
+            kind: self.kind.strip_suffix("_sd_configs").unwrap_or(self.kind),
+            used_by: Vec::new(),
+            place: self.place.clone(),
+            group: "",
+            namespace: None,
+            label_selector: String::new(),
+            field_selector: String::new(),
+            asked_at: self.asked_at,
+            answered_at: self.answered_at,
+            n_failures: self.n_failures,
+            n_objects: self.n_targets(),
+            refused: Vec::new(),
+            error: self.error.clone(),
+            stale_since: self.stale_since,
+        }
+    }
+}
+
+/// Why a target of a service or file is gone, as far as an answer without it says.
+fn unlisted(provider: &Provider) -> String {
+    let who = match provider.place.as_str() {
+        "" => provider.kind.to_owned(),
+        place => format!("{} ({place})", provider.kind),
+    };
+    match provider.groups.is_empty() {
+        true => format!("{who} answered, and listed no target at all"),
+        false => format!("{who} does not list it any more"),
+    }
+}
+
+/// What is published at once.
+struct Update<'u> {
+    groups: Vec<TargetGroup>,
+    removed: &'u [String],
+    /// All groups that are not among these are gone.
+    clears: bool,
+    why: Option<&'u Why<'u>>,
+}
+
+/// Why a target of a group, as it was, is gone.
+pub(crate) type Why<'w> = dyn Fn(&TargetGroup, &TargetLabels) -> String + 'w;
+
 /// Where one discovery publishes.
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
@@ -271,15 +406,30 @@ impl Publisher {
 
     /// Adds or replaces groups by their sources, and removes others. A group without targets is removed.
     pub(crate) fn update(&self, groups: Vec<TargetGroup>, removed: &[String]) {
-        self.store.update(self.id, groups, removed, false);
+        self.store.update(self.id, Update { groups, removed, clears: false, why: None });
+    }
+
+    /// The same by a discovery that knows more than that a target is not listed any more.
+    pub(crate) fn update_because(&self, groups: Vec<TargetGroup>, removed: &[String], why: &Why<'_>) {
+        self.store.update(self.id, Update { groups, removed, clears: false, why: Some(why) });
     }
 
     /// Replaces all groups.
     pub(crate) fn replace(&self, groups: Vec<TargetGroup>) {
-        self.store.update(self.id, groups, &[], true);
+        self.store.update(self.id, Update { groups, removed: &[], clears: true, why: None });
     }
 
-    /// Reports an error, or that there is none any more; true if that is another state than before.
+    /// Somebody is about to be asked.
+    pub(crate) fn asks(&self) {
+        self.store.asks(self.id);
+    }
+
+    /// These watches are what is asked, and say themselves how they fare.
+    pub(crate) fn follow(&self, watches: Vec<WatchHealth>) {
+        self.store.follow(self.id, watches);
+    }
+
+    /// Reports how an attempt went: an error, or that there is none any more; true if that is another state than before.
     pub(crate) fn report(&self, error: Option<String>) -> bool {
         self.report_stale(error, None)
     }

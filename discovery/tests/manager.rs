@@ -102,6 +102,15 @@ async fn files_are_followed_and_broken_ones_keep_their_groups() {
     until(&mut targets, "f", &["a:1", "b:1"]).await;
     write(r#"[{"targets":["c:1"]}]"#);
     until(&mut targets, "f", &["c:1"]).await;
+    let place = format!("file_sd_configs ({}/*.json)", folder.path().display());
+    let departed = |manager: &Manager| {
+        let all = manager.departures(Consumer::SCRAPE, "f");
+        let mut shown: Vec<_> = all.into_iter().map(|one| format!("{} {}", one.address, one.why)).collect();
+        shown.sort();
+        shown
+    };
+    let unlisted = |address: &str| format!("{address} {place} does not list it any more");
+    assert_eq!(departed(&manager), [unlisted("a:1"), unlisted("b:1")]);
     let mut is_reported = async |broken: bool| {
         let reported = async {
             while manager.health()[0].error.is_some() != broken {
@@ -118,9 +127,15 @@ async fn files_are_followed_and_broken_ones_keep_their_groups() {
         is_reported(is_broken).await;
     }
     assert!(manager.health()[0].error.as_ref().unwrap().contains("targets.json"));
+    let source = manager.sources().remove(0);
+    assert_eq!((source.kind, source.is_up(), source.n_objects), ("file", false, 1));
+    assert!(source.n_failures > 0 && source.answered_at <= source.asked_at, "{source:?}");
     fs::remove_file(&path).unwrap();
     until(&mut targets, "f", &[]).await;
     assert_eq!(manager.health()[0].error, None);
+    let emptied = format!("c:1 {place} answered, and listed no target at all");
+    assert_eq!(departed(&manager), [unlisted("a:1"), unlisted("b:1"), emptied]);
+    assert!(manager.sources()[0].is_up());
     manager.shutdown().await;
 }
 
@@ -138,7 +153,7 @@ const SERVICES: &str = "/api/v1/services";
 async fn pods_come_and_go_and_two_jobs_share_a_watch() {
     let server = KubeApi::start();
     server.set(PODS, &[pod("a", "10.0.0.1", 1)]);
-    let (mut manager, _registry) = manager();
+    let (mut manager, registry) = manager();
     let mut targets = manager.subscribe(Consumer::SCRAPE);
     let job = |name: &str, more: &str| {
         format!(
@@ -171,12 +186,42 @@ async fn pods_come_and_go_and_two_jobs_share_a_watch() {
     };
     let error = tokio::time::timeout(Duration::from_secs(30), errors).await.expect("the refusal was never reported");
     assert!(error.contains("nodes") && error.contains("no such right") && !error.contains('{'), "{error}");
+    assert_sources(&manager, &registry);
+    let departed = manager.departures(Consumer::SCRAPE, "one");
+    let shown: Vec<_> = departed.iter().map(|one| (&*one.source, &*one.address, &*one.why)).collect();
+    assert_eq!(shown, [("pod/d/a", "10.0.0.1:80", "pod d/a was deleted, or is not selected any more")]);
     // What both configurations have runs on.
     apply(&mut manager, &jobs(&format!("scrape_configs:\n{}", job("one", ""))));
     server.event(PODS, "ADDED", &pod("c", "10.0.0.3", 4));
     until(&mut targets, "one", &["10.0.0.2:80", "10.0.0.3:80"]).await;
     assert_eq!(server.n_lists(PODS), 1);
     manager.shutdown().await;
+}
+
+/// The watch of pods is one source of both jobs, and what is refused is named, in the list and by a series.
+fn assert_sources(manager: &Manager, registry: &Registry) {
+    let sources = manager.sources();
+    let of = |kind: &str| sources.iter().find(|source| source.kind == kind).unwrap();
+    let jobs = |kind: &str| of(kind).used_by.iter().map(|(_, job)| job.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (sources.len(), jobs("pods"), jobs("nodes")),
+        (2, vec!["one".into(), "two".into()], vec!["two".to_owned()])
+    );
+    let (pods, nodes) = (of("pods"), of("nodes"));
+    assert!(pods.is_up() && pods.error.is_none() && pods.answered_at.is_some(), "{pods:?}");
+    assert_eq!((pods.n_objects, pods.refused.len(), pods.field), (1, 0, "kubernetes_sd_configs"));
+    assert!(!nodes.is_up() && nodes.n_failures > 0 && nodes.stale_since.is_some(), "{nodes:?}");
+    assert_eq!((nodes.refused[0].resource, &nodes.refused[0].namespace), ("nodes", &None));
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == "weft_discovery_up").unwrap();
+    let series = family.get_metric().iter().map(|metric| {
+        let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
+        (labels.join(" "), metric.get_gauge().get_value())
+    });
+    let mut series: Vec<_> = series.collect();
+    series.sort_by(|a, b| a.0.cmp(&b.0));
+    let one = |labels: &str, value| (labels.to_owned(), value);
+    assert_eq!(series, [one("one pods scrape", 1.0), one("two nodes scrape", 0.0), one("two pods scrape", 1.0)]);
 }
 
 #[tokio::test]

@@ -85,6 +85,28 @@ struct Known<K> {
     forbidden: Option<Problem>,
     /// Objects that cannot be decoded, and why.
     unreadable: BTreeMap<Key, String>,
+    asked: Asked,
+}
+
+/// When the server was asked, and how that went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) answered_at: Option<Timestamp>,
+    /// Failures since it worked last.
+    pub(crate) n_failures: u64,
+}
+
+/// What there is to say of a watch at one moment.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    pub(crate) asked: Asked,
+    pub(crate) n_objects: usize,
+    /// The status with which looking in all namespaces was refused.
+    pub(crate) forbidden_status: Option<u16>,
+    /// That of the error.
+    pub(crate) error_status: Option<u16>,
+    pub(crate) failure: Option<Failure>,
 }
 
 /// What goes wrong, and since when.
@@ -118,6 +140,7 @@ impl<K: Kind> Cache<K> {
             is_watch_error: false,
             forbidden: None,
             unreadable: BTreeMap::new(),
+            asked: Asked::default(),
         };
         Self { known: Mutex::new(known), subscribers: Mutex::default() }
     }
@@ -135,18 +158,24 @@ impl<K: Kind> Cache<K> {
     }
 
     pub(crate) fn failure(&self) -> Option<Failure> {
+        failure(&self.known.lock())
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
         let known = self.known.lock();
-        let problems: Vec<&Problem> = known.forbidden.iter().chain(&known.error).collect();
-        let mut messages: Vec<String> = problems.iter().map(|problem| problem.message.clone()).collect();
-        messages.extend(unreadable::<K>(&known.unreadable));
-        if messages.is_empty() {
-            return None;
+        let status = |problem: &Option<Problem>| problem.as_ref().and_then(|problem| problem.status);
+        Summary {
+            asked: known.asked,
+            n_objects: known.objects.len(),
+            forbidden_status: status(&known.forbidden),
+            error_status: status(&known.error),
+            failure: failure(&known),
         }
-        // In the one namespace that is looked in what is known is up to date; in others only if something is known of them.
-        let forbidden = known.forbidden.as_ref().filter(|_| known.was_listed);
-        let stale_since = forbidden.into_iter().chain(&known.error).map(|problem| problem.since).min();
-        let status = problems.iter().find_map(|problem| problem.status);
-        Some(Failure { message: messages.join("; "), status, stale_since })
+    }
+
+    /// The server is about to be asked.
+    pub(crate) fn asks(&self) {
+        self.known.lock().asked.at = Some(Timestamp::now());
     }
 
     pub(crate) fn subscribe<T: Ord + Clone + Send + 'static>(&self, changes: &Arc<Changes<T>>, tag: T) {
@@ -238,6 +267,7 @@ impl<K: Kind> Cache<K> {
         let mut known = self.known.lock();
         known.is_settled = true;
         known.is_watch_error = is_watch_error;
+        known.asked.n_failures += 1;
         let is_new = set(&mut known.error, message, status);
         drop(known);
         // No object changed, but consumers wait for the first result and show the error.
@@ -268,11 +298,13 @@ impl<K: Kind> Cache<K> {
     /// Clears the error; a list alone does not clear one of watching. True if there was one.
     pub(crate) fn recover(&self, by_list: bool) -> bool {
         let mut known = self.known.lock();
+        known.asked.answered_at = Some(Timestamp::now());
         // A server that lists but refuses to watch would otherwise switch between error and recovery at every
         // attempt.
         if by_list && known.is_watch_error {
             return false;
         }
+        known.asked.n_failures = 0;
         let had_error = known.error.take().is_some();
         drop(known);
         if had_error {
@@ -290,6 +322,20 @@ impl<K: Kind> Cache<K> {
         // Those whose consumer is gone return false and are dropped here.
         self.subscribers.lock().retain(|subscriber| subscriber(keys));
     }
+}
+
+fn failure<K: Kind>(known: &Known<K>) -> Option<Failure> {
+    let problems: Vec<&Problem> = known.forbidden.iter().chain(&known.error).collect();
+    let mut messages: Vec<String> = problems.iter().map(|problem| problem.message.clone()).collect();
+    messages.extend(unreadable::<K>(&known.unreadable));
+    if messages.is_empty() {
+        return None;
+    }
+    // In the one namespace that is looked in what is known is up to date; in others only if something is known of them.
+    let forbidden = known.forbidden.as_ref().filter(|_| known.was_listed);
+    let stale_since = forbidden.into_iter().chain(&known.error).map(|problem| problem.since).min();
+    let status = problems.iter().find_map(|problem| problem.status);
+    Some(Failure { message: messages.join("; "), status, stale_since })
 }
 
 /// Sets a problem, which lasts since it was one; true if it reads otherwise than before.

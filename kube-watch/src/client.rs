@@ -28,6 +28,26 @@ pub struct ApiServer {
     pub http: HttpClientConfig,
 }
 
+impl std::fmt::Display for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.api_server, &self.kubeconfig_file) {
+            (Some(url), _) => f.write_str(&without_user(url)),
+            (None, Some(path)) => write!(f, "kubeconfig {}", path.display()),
+            (None, None) => f.write_str("in-cluster"),
+        }
+    }
+}
+
+/// A URL without user and password.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
 impl From<&KubernetesSdConfig> for ApiServer {
     fn from(config: &KubernetesSdConfig) -> Self {
         Self {
@@ -207,6 +227,18 @@ mod tests {
         assert_eq!(config.auth_info.token_file.unwrap(), folder.path().join("token").display().to_string());
         let error = in_cluster(folder.path(), &|_| None).unwrap_err().to_string();
         assert!(error.contains("not in a cluster"), "{error}");
+    }
+
+    #[test]
+    fn a_server_is_shown_without_credentials() {
+        let of_url = |url: &str| ApiServer { api_server: Some(url.to_owned()), ..ApiServer::default() }.to_string();
+        assert_eq!(of_url("https://me:a@b@api:6443/p@q"), "https://api:6443/p@q");
+        assert_eq!(of_url("https://api:6443"), "https://api:6443");
+        let of_file = ApiServer { kubeconfig_file: Some("/k".into()), ..ApiServer::default() };
+        assert_eq!(
+            (of_file.to_string(), ApiServer::default().to_string()),
+            ("kubeconfig /k".into(), "in-cluster".into())
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
 //!   · `status` their status · `object` the contract of a kind, keys, `resource!` and `trimmed!` · `meta` compact metadata
 //!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `reviews` tokens and the rights of others · `decode` what is answered,
-//!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
+//!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `health` how a watch fares · `watch`
 //!   following the server · `turns` how many named objects are watched at once · `watches` the watches that run, shared · `metrics` what is counted.
 //! - **Tests**: at the foot of each file; `tests/watches.rs` runs an API server of a few lines, `tests/faults.rs` one that answers
 //!   wrongly, late or never.
@@ -22,6 +22,7 @@ mod decode;
 mod error;
 mod events;
 mod fault;
+mod health;
 mod meta;
 mod metrics;
 mod object;
@@ -38,6 +39,7 @@ pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};
+pub use health::{WatchHealth, WatchStatus};
 pub use meta::{Meta, Pairs, controller, name, namespace};
 pub use object::{Key, Kind, Namespace};
 pub use requests::Limits;

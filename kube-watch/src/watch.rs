@@ -37,6 +37,7 @@ impl<K: Kind> Follower<K> {
     pub(crate) async fn run(self) {
         let mut backoff = Backoff::new(self.limits.pause);
         loop {
+            self.cache.asks();
             match self.slot.client().await {
                 Ok(client) => {
                     self.follow(client, &mut backoff).await;
@@ -97,6 +98,7 @@ impl<K: Kind> Follower<K> {
                 }
             }
             let is_watching = version.is_some();
+            self.cache.asks();
             let result = match &mut version {
                 None => self.list(requests).await.map(|listed| version = Some(listed)),
                 Some(version) => match self.watch(requests, version).await {

@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::Error;
 use crate::cache::{Cache, Changes, Failure};
 use crate::client::{ApiServer, ClientSlot};
+use crate::health::WatchHealth;
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
 use crate::requests::Limits;
@@ -148,6 +149,15 @@ impl<K: Kind> Watch<K> {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.cache.failure()
+    }
+
+    /// How the watch fares, for whoever looks later.
+    #[must_use]
+    pub fn health(&self) -> WatchHealth {
+        let running = self.watches.running.lock();
+        let entry = running.entries.iter().find(|entry| entry.id == self.id);
+        let asked = entry.map(|entry| (entry.server.to_string(), entry.scope.clone())).unwrap_or_default();
+        WatchHealth::new(self.id, asked, &self.cache)
     }
 
     /// Adds every later change, with a tag that names this watch, for as long as `changes` is held.

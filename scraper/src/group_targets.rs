@@ -7,7 +7,8 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use config::ScrapeConfig;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
+use model::labels::ADDRESS;
 use model::{Labels, TargetGroup, TargetLabels};
 
 use crate::target::{Populated, RuleMatches, Target, found, populate_target};
@@ -84,6 +85,27 @@ impl GroupTargets {
             same.unwrap_or_else(|| outcome(populate_target(group, index, job, &mut self.matches)))
         });
         Known { group: Arc::clone(group), outcomes: outcomes.collect(), round: 0 }
+    }
+
+    /// Calls `each` with what became of everything that is at one of these places now, each a source and an address.
+    pub(crate) fn at<'g>(
+        &'g self,
+        places: &HashSet<(&'g str, &'g str)>,
+        mut each: impl FnMut((&'g str, &'g str), &'g Arc<TargetGroup>, usize, &'g Outcome),
+    ) {
+        let sources: HashSet<&str> = places.iter().map(|(source, _)| *source).collect();
+        for Known { group, outcomes, .. } in self.known.values() {
+            if !sources.contains(group.source.as_str()) {
+                continue;
+            }
+            for (index, outcome) in outcomes.iter().enumerate() {
+                let own = group.targets[index].own.get(ADDRESS);
+                let place = (group.source.as_str(), own.unwrap_or_else(|| group.labels.value(ADDRESS)));
+                if places.contains(&place) {
+                    each(place, group, index, outcome);
+                }
+            }
+        }
     }
 
     /// Forgets everything: the rules are other ones.
@@ -264,6 +286,21 @@ mod tests {
         assert_eq!(update(&mut known, &[&group], &job("a")).0.len(), 1);
         known.clear();
         assert_eq!(update(&mut known, &[&group], &job("b")).0.len(), 2);
+    }
+
+    #[test]
+    fn what_is_at_a_place_is_found_by_source_and_address() {
+        let (mut known, group) = (GroupTargets::default(), group(&["a", "b"]));
+        update(&mut known, &[&group], &job("a"));
+        let found = |source: &'static str, address: &'static str| {
+            let mut found = Vec::new();
+            known.at(&HashSet::from_iter([(source, address)]), |_, _, index, outcome| {
+                found.push((index, matches!(outcome, Outcome::Target(_))));
+            });
+            found
+        };
+        assert_eq!(found("s", "h:1"), [(0, true), (1, false)]);
+        assert!(found("s", "h:2").is_empty() && found("t", "h:1").is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The settings that all scrape loops of a job share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use config::ScrapeProtocol;
@@ -10,12 +11,16 @@ use crate::failure_log::FailureLog;
 use crate::parse::Wanted;
 use crate::scrape_cache::SampleRules;
 use crate::staleness_handover::SameRules;
+use crate::target::Target;
 
 /// The settings of a job.
 #[derive(Debug)]
 pub(crate) struct JobSettings {
     pub(crate) name: Arc<str>,
+    /// Those of all targets; see [`Self::rules_of`].
     pub(crate) rules: SampleRules,
+    /// Annotations may lower limits.
+    pub(crate) limits_from_annotations: bool,
     pub(crate) body_size_limit: Option<usize>,
     /// The `Accept` header.
     pub(crate) accept: String,
@@ -31,6 +36,26 @@ pub(crate) struct JobSettings {
     pub(crate) same_rules: SameRules,
     /// Why no target of the job may be scraped now: too many of them.
     pub(crate) refused: RwLock<Option<String>>,
+}
+
+impl JobSettings {
+    /// The limits that annotations lower for a target: of samples, and of labels.
+    pub(crate) fn lowered_limits(&self, target: &Target) -> (Option<usize>, Option<usize>) {
+        // Without the option these labels are some that a rule has set.
+        if self.limits_from_annotations { target.lowered_limits() } else { (None, None) }
+    }
+
+    /// The rules for the samples of a target.
+    pub(crate) fn rules_of(&self, target: &Target) -> Cow<'_, SampleRules> {
+        let (samples, labels) = self.lowered_limits(target);
+        if samples.is_none() && labels.is_none() {
+            return Cow::Borrowed(&self.rules);
+        }
+        let mut rules = self.rules.clone();
+        rules.sample_limit = samples.unwrap_or(rules.sample_limit);
+        rules.series.label_limit = labels.unwrap_or(rules.series.label_limit);
+        Cow::Owned(rules)
+    }
 }
 
 /// Milliseconds as seconds.

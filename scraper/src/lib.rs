@@ -5,7 +5,8 @@
 //! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
 //!   memory than `limits` says; what one target does never touches another.
 //! - **Files**: `manager` target groups in, one pool per job · `pool` syncs targets, starts and stops loops · `target` labels,
-//!   URL, health · `group_targets` what the rules made of each group · `funnel` what each rule of a job dropped
+//!   URL, health · `group_targets` what the rules made of each group · `funnel` what each rule of a job dropped · `lost` targets that
+//!   are gone, and why
 //!   · `job_settings` what the loops of a job share · `schedule` offsets · `scrape_loop` one target's loop ·
 //!   `staleness_handover` who goes on with the series of a removed target · `fetch` request to bytes · `budget` the memory
 //!   of bodies · `negotiate` which formats are asked for and how the answer is read · `media_type` a Content-Type ·
@@ -22,6 +23,7 @@ mod fetch;
 mod funnel;
 mod group_targets;
 mod job_settings;
+mod lost;
 mod manager;
 mod media_type;
 mod metadata;
@@ -50,6 +52,7 @@ pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use funnel::{Funnel, RelabelStep, RuleDrops, relabel_steps};
 pub use group_targets::DroppedTargets;
 pub use http_client::Resolver;
+pub use lost::{LostCause, LostTarget, LostTargets};
 pub use manager::Manager;
 pub use metadata::{Metadata, MetadataCache};
 pub use options::Options;

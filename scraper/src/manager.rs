@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
 use crate::fetch::Room;
+use crate::lost::LostTargets;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pool::{PoolStatus, ScrapePool};
@@ -61,6 +62,7 @@ impl Manager {
             room: Room::new(BodyBudget::new(options.body_memory), cores),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
+            lost: Arc::default(),
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::now()),
             seed: Arc::default(),
@@ -124,6 +126,7 @@ impl Manager {
         let gone: Vec<String> = state.pools.keys().filter(|name| !wanted.contains(name.as_str())).cloned().collect();
         for name in gone {
             if let Some(pool) = state.pools.remove(&name) {
+                pool.remember_removal();
                 // In the background: a pool writes its stale markers two intervals later, and a reload does not wait
                 // for that.
                 state.leaving.spawn(pool.stop(Mode::End));
@@ -146,6 +149,12 @@ impl Manager {
     /// Every job's targets, by job name.
     pub async fn status(&self) -> BTreeMap<String, PoolStatus> {
         self.state.lock().await.pools.iter().map(|(name, pool)| (name.clone(), pool.status())).collect()
+    }
+
+    /// The targets that were lost in the last hour, also those of jobs that are gone. A bounded number of them is remembered.
+    #[must_use]
+    pub fn lost(&self) -> LostTargets {
+        self.shared.lost.all((self.shared.now)())
     }
 
     /// A scrape of an active target outside its schedule, by the name of its job and its URL; `None` if there is no such target.

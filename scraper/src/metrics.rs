@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) exceeded_bucket_limit: IntCounter,
     pub(crate) over_limit: IntCounter,
     pub(crate) evicted: IntCounter,
+    /// By reason.
+    pub(crate) lost: IntCounterVec,
     pub(crate) pools: PoolMetrics,
     /// By interval, written as a duration.
     pub(crate) interval_length: HistogramVec,
@@ -98,6 +100,7 @@ impl Metrics {
                 "weft_scrapes_ended_for_memory_total",
                 "Scrapes ended because the bodies of all targets needed more memory than they may have together.",
             )?,
+            lost: lost(registry)?,
             pools: PoolMetrics::new(registry)?,
             interval_length: lengths(
                 registry,
@@ -108,6 +111,14 @@ impl Metrics {
             duration: added(registry, Histogram::with_opts(duration)?)?,
         })
     }
+}
+
+fn lost(registry: &Registry) -> Result<IntCounterVec, prometheus::Error> {
+    let lost = Opts::new(
+        "weft_targets_lost_total",
+        "Targets that were scraped and are not any more, by reason; /api/v1/explain names them.",
+    );
+    added(registry, IntCounterVec::new(lost, &["reason"])?)
 }
 
 impl PoolMetrics {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::HttpClient;
 use model::duration::format_duration_ms;
+use model::labels::ADDRESS;
 use model::{NameValidation, TargetGroup};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -19,13 +20,14 @@ use crate::failure_log::FailureLogs;
 use crate::fetch::BODY_BYTES_MAX;
 use crate::group_targets::{Dropped, DroppedTargets, GroupTargets, Outcome};
 use crate::job_settings::JobSettings;
+use crate::lost::{LostCause, LostTarget};
 use crate::negotiate;
 use crate::options::Options;
 use crate::sample_mutation::SeriesRules;
 use crate::scrape_cache::{HistogramRules, SampleRules, ScrapeCache};
 use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
-use crate::target::Target;
+use crate::target::{Target, discovered_labels};
 use crate::trial::Trial;
 
 /// New targets of one update are scraped one after another, so far apart: a job of thousands of targets does not take all at once.
@@ -60,8 +62,17 @@ pub struct PoolStatus {
 
 struct Running {
     target: Arc<Target>,
+    /// The group that has it.
+    group: Arc<TargetGroup>,
     status: Arc<Mutex<TargetStatus>>,
     mode: watch::Sender<Mode>,
+}
+
+impl Running {
+    /// Where discovery found it: the source of its group, and its address.
+    fn place(&self) -> (&str, &str) {
+        (&self.group.source, self.target.discovered.value(ADDRESS))
+    }
 }
 
 /// One job.
@@ -72,6 +83,8 @@ pub(crate) struct ScrapePool {
     running: HashMap<u64, Running>,
     /// Loops of removed targets, until they have written their stale markers.
     ending: HashMap<u64, Running>,
+    /// Those of them that a reload started again, up to the next sync: they were lost before.
+    restarted: HashSet<u64>,
     tasks: JoinSet<(u64, ScrapeCache)>,
     groups: GroupTargets,
     dropped: Arc<[Dropped]>,
@@ -88,6 +101,7 @@ impl ScrapePool {
             shared,
             running: HashMap::new(),
             ending: HashMap::new(),
+            restarted: HashSet::new(),
             tasks: JoinSet::new(),
             groups: GroupTargets::default(),
             dropped: Arc::default(),
@@ -110,18 +124,21 @@ impl ScrapePool {
         let wanted = self.wanted(groups);
         self.refuse_too_many(wanted.len());
         let gone: Vec<u64> = self.running.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
-        let (mut new, is_started) = (0u32, self.is_started());
-        for (hash, target) in wanted {
+        let (mut new, is_started) = (HashSet::new(), self.is_started());
+        for (hash, (target, group)) in wanted {
             match self.running.get_mut(&hash) {
                 // Only what discovery says of it can have changed.
-                Some(running) => running.target = target,
+                Some(running) => (running.target, running.group) = (target, group),
                 None => {
-                    let first_scrape = is_started.then(|| AT_ONCE_EVERY * new);
-                    new = new.saturating_add(1);
-                    self.start(target, None, first_scrape);
+                    let before = u32::try_from(new.len()).unwrap_or(u32::MAX);
+                    let first_scrape = is_started.then(|| AT_ONCE_EVERY * before);
+                    new.insert(hash);
+                    self.start((target, group), None, first_scrape);
                 }
             }
         }
+        self.remember_lost(&gone, &new);
+        self.restarted.clear();
         // Last, so that those which go on with the same series are there already.
         for (hash, running) in gone.into_iter().filter_map(|hash| Some((hash, self.running.remove(&hash)?))) {
             running.mode.send_replace(Mode::End);
@@ -136,13 +153,15 @@ impl ScrapePool {
         metrics.sync_length.with_label_values(&job).observe(began.elapsed().as_secs_f64());
     }
 
-    fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, Arc<Target>> {
+    fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, (Arc<Target>, Arc<TargetGroup>)> {
         let mut wanted = HashMap::new();
         let keep = count(self.config.limits.keep_dropped_targets);
         let (mut dropped, mut dropped_count, mut invalid) = (Vec::new(), 0, Vec::new());
         self.groups.update(groups, &self.config, |group, index, outcome| match outcome {
             // Several ports or groups may give one target; as upstream shows, its discovered labels are the last one's.
-            Outcome::Target(target) => drop(wanted.insert(target.hash, Arc::clone(target))),
+            Outcome::Target(target) => {
+                wanted.insert(target.hash, (Arc::clone(target), Arc::clone(group)));
+            }
             Outcome::Invalid(reason) => invalid.push(reason.to_string()),
             Outcome::Dropped(rule) => {
                 dropped_count += 1;
@@ -158,6 +177,55 @@ impl ScrapePool {
         failed.inc_by(invalid.len() as u64);
         self.invalid = invalid;
         wanted
+    }
+
+    /// Remembers why targets are gone. One whose place a new target has, the same under other labels, is not lost.
+    fn remember_lost(&self, gone: &[u64], new: &HashSet<u64>) {
+        let gone = gone.iter().filter(|hash| !self.restarted.contains(hash));
+        let gone: Vec<&Running> = gone.filter_map(|hash| self.running.get(hash)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let mut causes: foldhash::HashMap<(&str, &str), Option<LostCause>> =
+            gone.iter().map(|running| (running.place(), Some(LostCause::NotFound))).collect();
+        let places = causes.keys().copied().collect();
+        self.groups.at(&places, |place, group, index, outcome| {
+            let Some(cause) = causes.get_mut(&place) else { return };
+            match outcome {
+                Outcome::Target(target) if new.contains(&target.hash) => *cause = None,
+                // Another one that was there before.
+                Outcome::Target(_) => {}
+                Outcome::Dropped(_) | Outcome::Invalid(_) if cause.is_none() => {}
+                Outcome::Dropped(rule) => {
+                    let found = discovered_labels(group, index, &self.config);
+                    *cause = Some(LostCause::Dropped { rule: *rule, found });
+                }
+                Outcome::Invalid(reason) => *cause = Some(LostCause::Invalid { reason: reason.to_string() }),
+            }
+        });
+        let caused = gone.into_iter().filter_map(|running| Some((running, causes.get(&running.place())?.clone()?)));
+        self.add_lost(caused);
+    }
+
+    fn add_lost<'r>(&self, caused: impl Iterator<Item = (&'r Running, LostCause)>) {
+        let now = (self.shared.now)();
+        let lost = caused.map(|(running, cause)| LostTarget {
+            at: now,
+            job: Arc::clone(&self.config),
+            target: Arc::clone(&running.target),
+            source: running.group.source.clone(),
+            cause,
+        });
+        let lost: Vec<LostTarget> = lost.collect();
+        for one in &lost {
+            self.shared.metrics.lost.with_label_values(&[one.cause.as_str()]).inc();
+        }
+        self.shared.lost.add(now, lost);
+    }
+
+    /// The job is gone with all of its targets.
+    pub(crate) fn remember_removal(&self) {
+        self.add_lost(self.running.values().map(|running| (running, LostCause::JobRemoved)));
     }
 
     /// Logs what was not invalid before.
@@ -189,7 +257,12 @@ impl ScrapePool {
     }
 
     /// Starts a loop, or takes back one that was about to end.
-    fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>, first_scrape: Option<Duration>) {
+    fn start(
+        &mut self,
+        (target, group): (Arc<Target>, Arc<TargetGroup>),
+        cache: Option<ScrapeCache>,
+        first_scrape: Option<Duration>,
+    ) {
         let hash = target.hash;
         // A target that flaps (a pod whose readiness changes) is the same loop again: no stale markers, no new offset.
         if cache.is_none()
@@ -198,7 +271,7 @@ impl ScrapePool {
             && *running.mode.borrow() == Mode::End
         {
             running.mode.send_replace(Mode::Run);
-            self.running.insert(hash, Running { target, ..running });
+            self.running.insert(hash, Running { target, group, ..running });
             return;
         }
         let (mode, receiver) = watch::channel(Mode::Run);
@@ -225,7 +298,7 @@ impl ScrapePool {
             mode: receiver,
         };
         self.tasks.spawn_on(async move { (hash, scrape_loop.run().await) }, &thread);
-        self.running.insert(hash, Running { target, status, mode });
+        self.running.insert(hash, Running { target, group, status, mode });
     }
 
     /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
@@ -239,6 +312,7 @@ impl ScrapePool {
         self.job = Arc::new(job);
         self.config = config;
         self.groups.clear();
+        self.restarted.extend(self.ending.keys());
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
         for running in all.values() {
             // Stop, not End: the loop that goes on with the series writes the stale markers.
@@ -254,7 +328,7 @@ impl ScrapePool {
                     // tracked.
                     cache.forget_lines();
                 }
-                self.start(Arc::clone(&running.target), Some(cache), None);
+                self.start((Arc::clone(&running.target), Arc::clone(&running.group)), Some(cache), None);
             }
         }
         self
@@ -353,6 +427,7 @@ fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> Job
                 config.limits.native_histogram_min_bucket_factor,
             ),
         },
+        limits_from_annotations: config.limits_from_annotations,
         body_size_limit: Some(count(config.limits.body_size_bytes)).filter(|limit| *limit > 0),
         accept: negotiate::accept(&config.scrape_protocols, &config.name_escaping),
         fallback: config.fallback_scrape_protocol,

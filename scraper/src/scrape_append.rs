@@ -162,7 +162,8 @@ impl ScrapeAppend {
     fn read(&mut self, outcome: &mut Outcome) {
         let Ok(Fetched { format, wanted, body }) = &self.fetched else { return };
         let body = Body { format: *format, wanted: *wanted, bytes: &body.bytes };
-        let (counts, result) = self.cache.read(body, &self.job.rules, self.ts, self.appender.as_ref());
+        let rules = self.job.rules_of(&self.target);
+        let (counts, result) = self.cache.read(body, &rules, self.ts, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {
             outcome.error = with_causes(&error);
@@ -172,6 +173,16 @@ impl ScrapeAppend {
                 ContentError::Series { limit: Some(SeriesLimit::Buckets), .. } => Some(Limit::Buckets),
                 _ => None,
             };
+            let (samples, labels) = self.job.lowered_limits(&self.target);
+            let lowered = match outcome.limit {
+                Some(Limit::Samples) => samples.map(|_| "weft.io/sample-limit"),
+                Some(Limit::Labels) => labels.map(|_| "weft.io/label-limit"),
+                _ => None,
+            };
+            if let Some(annotation) = lowered {
+                let whose = format!("; the limit is that of the annotation {annotation} of its pod or Service");
+                outcome.error.push_str(&whose);
+            }
         }
     }
 
@@ -188,7 +199,8 @@ impl ScrapeAppend {
             counts: outcome.counts,
             leaves_out: self.job.rules.soft || self.job.rules.series_limit > 0,
         };
-        let sample_limit = self.job.rules.sample_limit;
+        let (lowered, _) = self.job.lowered_limits(&self.target);
+        let sample_limit = lowered.unwrap_or(self.job.rules.sample_limit);
         let timeout_s = seconds(self.target.timeout_ms);
         let body_bytes = match &self.fetched {
             Ok(fetched) => number(fetched.body.bytes.len()),

@@ -18,6 +18,9 @@ const TIMEOUT: &str = "__scrape_timeout__";
 const PARAM_PREFIX: &str = "__param_";
 const UNIX_SOCKET: &str = "__unix_socket__";
 const META_PREFIX: &str = "__meta_";
+/// Limits of the target that annotations lower; only with `limits_from_annotations`. As labels they are part of what the target is.
+const SAMPLE_LIMIT: &str = "__sample_limit__";
+const LABEL_LIMIT: &str = "__label_limit__";
 
 /// A target to scrape; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,12 @@ impl Target {
 }
 
 impl Target {
+    /// The limits that annotations lower for it: of samples, and of labels.
+    pub(crate) fn lowered_limits(&self) -> (Option<usize>, Option<usize>) {
+        let limit = |label: &str| self.labels.get(label)?.parse().ok();
+        (limit(SAMPLE_LIMIT), limit(LABEL_LIMIT))
+    }
+
     /// Its parser options: the handling of histograms is set per target by labels, the rest per job.
     #[must_use]
     pub fn wanted(&self, of_all: Wanted) -> Wanted {
@@ -180,6 +189,8 @@ pub(crate) fn populate_one(
     if let Relabeled::DroppedBy(rule) = relabel_seen(&mut builder, &job.relabel_configs, see) {
         return Ok(Populated::Dropped { discovered: discovered.clone(), rule });
     }
+    set_labels_of_objects(&mut builder, discovered, job);
+    lower_limits(&mut builder, discovered, job);
     let address = builder.get(ADDRESS).to_owned();
     if address.is_empty() {
         // After relabelling, which may set or clear the address.
@@ -212,6 +223,37 @@ pub(crate) fn populate_one(
     let target =
         Target { discovered: discovered.clone(), public: builder.labels(), labels, url, interval_ms, timeout_ms, hash };
     Ok(Populated::Target(Box::new(target)))
+}
+
+/// Sets the labels of `target_labels_from`, unless the target has them.
+fn set_labels_of_objects(builder: &mut LabelsBuilder, discovered: &Labels, job: &ScrapeConfig) {
+    for (meta, label) in job.target_labels_from.labels() {
+        // Of what was discovered: rules may have taken the meta labels away.
+        let value = discovered.value(&meta);
+        if builder.get(&label).is_empty() {
+            builder.set(&label, value);
+        }
+    }
+}
+
+/// Sets the limits that annotations of the pod or Service lower.
+fn lower_limits(builder: &mut LabelsBuilder, discovered: &Labels, job: &ScrapeConfig) {
+    if !job.limits_from_annotations {
+        return;
+    }
+    let limits = &job.limits;
+    for (label, annotation, of_job) in
+        [(SAMPLE_LIMIT, "sample_limit", limits.samples), (LABEL_LIMIT, "label_limit", limits.labels)]
+    {
+        let asked = ["pod", "service"].into_iter().filter_map(|object| {
+            let text = discovered.value(&format!("__meta_kubernetes_{object}_annotation_weft_io_{annotation}"));
+            // 0 would be no limit at all.
+            text.trim().parse::<u64>().ok().filter(|limit| *limit > 0)
+        });
+        let lowest = asked.min().filter(|limit| of_job == 0 || *limit < of_job);
+        // An empty value takes the label away, which a rule may have set.
+        builder.set(label, lowest.map(|limit| limit.to_string()).unwrap_or_default());
+    }
 }
 
 /// As Go's `strconv.ParseBool` reads it.
@@ -298,6 +340,56 @@ fn escaped_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn job(more: &str) -> ScrapeConfig {
+        let text = format!("scrape_configs: [{{job_name: j, {more}}}]");
+        let config = config::Config::parse(&text, "p.yml".as_ref(), &|_| None).unwrap();
+        ScrapeConfig::clone(&config.scrape_configs[0])
+    }
+
+    fn populated(more: &str, pairs: &[(&str, &str)]) -> Target {
+        let (job, address) = (job(more), [("__address__", "h:1")]);
+        let builder = found(&Labels::from_pairs(address.iter().chain(pairs).copied()), &job);
+        match populate_one(&builder.labels(), builder, &job, &mut RuleMatches::default()) {
+            Ok(Populated::Target(target)) => *target,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn labels_of_objects_are_set_where_there_are_none() {
+        let from = "target_labels_from: {pod: [team, app as owner], node: [zone], namespace: [team, cost as owner]}";
+        let pairs = [
+            ("__meta_kubernetes_pod_label_team", "a"),
+            ("__meta_kubernetes_namespace_label_team", "b"),
+            ("__meta_kubernetes_namespace_label_cost", "c"),
+            ("__meta_kubernetes_node_label_zone", "z"),
+        ];
+        let shown = |more: &str| populated(&format!("{from}, {more}"), &pairs).public.to_string();
+        assert_eq!(shown(""), r#"{instance="h:1", job="j", owner="c", team="a", zone="z"}"#);
+        // What a rule sets wins, also where it takes the meta labels away.
+        let rules = "relabel_configs: [{target_label: zone, replacement: r}, {action: labeldrop, regex: __meta.*}]";
+        assert_eq!(shown(rules), r#"{instance="h:1", job="j", owner="c", team="a", zone="r"}"#);
+        assert_eq!(populated("", &pairs).public.to_string(), r#"{instance="h:1", job="j"}"#);
+    }
+
+    #[test]
+    fn annotations_lower_limits_and_never_raise_them() {
+        let limits = |more: &str, pod: &str, service: &str| {
+            let pairs = [
+                ("__meta_kubernetes_pod_annotation_weft_io_sample_limit", pod),
+                ("__meta_kubernetes_service_annotation_weft_io_sample_limit", service),
+                ("__meta_kubernetes_pod_annotation_weft_io_label_limit", "9"),
+            ];
+            populated(more, &pairs).lowered_limits()
+        };
+        let on = "limits_from_annotations: true";
+        assert_eq!(limits(on, "5", "7"), (Some(5), Some(9)));
+        assert_eq!(limits(on, "7", "5"), (Some(5), Some(9)));
+        assert_eq!(limits(&format!("{on}, sample_limit: 6, label_limit: 8"), "7", "9"), (None, None));
+        assert_eq!(limits(&format!("{on}, sample_limit: 6"), "x", "0"), (None, Some(9)));
+        assert_eq!(limits("", "5", "7"), (None, None), "it is off");
+    }
 
     #[test]
     fn parameters_are_escaped_as_go_does() {

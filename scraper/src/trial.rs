@@ -110,7 +110,7 @@ impl Trial {
         let format = trial.format.expect("BUG: a body is read in the format that was found for it");
         let (collected, mut cache) = (Collected::default(), ScrapeCache::new(self.target.public.clone()));
         let shown = Body { format, wanted, bytes: &body.bytes };
-        let (counts, result) = cache.read(shown, &self.job.rules, trial.began, &collected);
+        let (counts, result) = cache.read(shown, &self.job.rules_of(&self.target), trial.began, &collected);
         trial.counts = counts;
         trial.wrong_line = result.as_ref().err().and_then(ContentError::line);
         let stored = result.map_err(|error| with_causes(&error)).and_then(|()| {

@@ -59,6 +59,7 @@ export const VIEWS = [
     ready: ".card ol li",
     open: (page) => page.getByText("what each relabel rule").first().click(),
   },
+  { name: "discovery-sources", path: "/service-discovery?tab=sources", ready: ".card, p.quiet" },
   { name: "monitors", path: "/monitors", ready: "code" },
   { name: "alertmanagers", path: "/alertmanager-discovery", ready: ".dt .vl-row" },
   { name: "tsdb", path: "/tsdb-status", ready: ".dt .vl-row" },

@@ -4,15 +4,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{KubernetesRole, KubernetesSdConfig};
+use config::KubernetesSdConfig;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube_watch::{Changes, Key};
-use model::TargetGroup;
+use model::{TargetGroup, TargetLabels};
 
 use super::objects::{Kind, ObjectStore as _};
-use super::role::{group, is_affected, leads_to, primary};
+use super::role::{group, is_affected, leads_to, primary, source};
 use super::watched::Objects;
+use super::why_gone::why_gone;
 use crate::Error;
 use crate::discoverer::{Context, Discoverer, Surroundings};
 use crate::store::Publisher;
@@ -53,6 +54,7 @@ async fn run(config: KubernetesSdConfig, around: Surroundings, publisher: Publis
     // Subscribed before the first wait, so no change between the lists and the loop is lost.
     let changes = Arc::new(Changes::default());
     let mut objects = Objects::watch(&config, &namespaces, &around);
+    publisher.follow(objects.health());
     objects.notify(&changes);
     let primary = primary(config.role);
     // As in Prometheus, the first groups wait for all kinds, so that no target lacks the labels of a kind that is still
@@ -72,7 +74,8 @@ async fn run(config: KubernetesSdConfig, around: Surroundings, publisher: Publis
         report(&publisher, &objects);
         if !changed.is_empty() {
             let (groups, removed) = regroup(&config, &objects, &changed);
-            publisher.update(groups, &removed);
+            let why = |group: &TargetGroup, target: &TargetLabels| why_gone(config.role, &objects, (group, target));
+            publisher.update_because(groups, &removed, &why);
         }
         // What changes meanwhile is looked at together: one pass over all endpoints, and one lock of the store.
         tokio::time::sleep(TOGETHER).await;
@@ -118,15 +121,6 @@ fn regroup(
         }
     }
     (groups, removed)
-}
-
-/// The source of the target group of an object, for one that is gone.
-fn source(role: KubernetesRole, key: &Key) -> String {
-    match role {
-        KubernetesRole::Node => format!("node/{}", key.name),
-        KubernetesRole::Service => format!("svc/{}/{}", key.namespace, key.name),
-        role => format!("{}/{}/{}", role.as_str(), key.namespace, key.name),
-    }
 }
 
 /// The namespaces to look in; none means all of them.

@@ -4,7 +4,8 @@
 //! those of pods, shared · `role`
 //! which objects a role needs · `watched` the watches of one configuration · `kubelet` objects that Prometheus-Operator would write,
 //! made up, and `selector` whether a configuration asks for them · `discoverer` one configuration: objects in, target groups out ·
-//! `annotations` jobs for pods and services that ask for it by annotations · `without_targets` what gives no target, and why.
+//! `annotations` jobs for pods and services that ask for it by annotations · `without_targets` what gives no target, and why ·
+//! `why_gone` why a target is gone.
 
 pub(crate) mod annotations;
 pub(crate) mod discoverer;
@@ -23,4 +24,5 @@ mod role;
 mod selector;
 mod service;
 mod watched;
+mod why_gone;
 pub(crate) mod without_targets;

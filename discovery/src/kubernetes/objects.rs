@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Failure, Key, Meta, Namespace, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{
+    ApiServer, Changes, Failure, Key, Meta, Namespace, Scope, Watch, WatchHealth, Watches, resource, trimmed,
+};
 use model::Labels;
 use serde::{Deserialize, Deserializer};
 
@@ -194,6 +196,8 @@ pub(crate) trait ObjectWatch: std::fmt::Debug + Send + Sync {
     fn is_settled(&self) -> bool;
     /// Why the watch does not work, or does not show everything.
     fn failure(&self) -> Option<Failure>;
+    /// How it fares, for whoever looks later.
+    fn health(&self) -> WatchHealth;
     /// Adds later changes, as those of a kind.
     fn notify(&self, changes: &Arc<Changes<Tag>>, kind: Kind);
 }
@@ -216,6 +220,10 @@ where
 
     fn failure(&self) -> Option<Failure> {
         Watch::failure(self)
+    }
+
+    fn health(&self) -> WatchHealth {
+        Watch::health(self)
     }
 
     fn notify(&self, changes: &Arc<Changes<Tag>>, kind: Kind) {

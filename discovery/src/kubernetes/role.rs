@@ -53,6 +53,22 @@ pub(crate) fn group(object: &Object, attach: AttachMetadata, store: &dyn ObjectS
     }
 }
 
+/// The source of the target group of an object, for one that is gone.
+pub(crate) fn source(role: KubernetesRole, key: &Key) -> String {
+    match role {
+        KubernetesRole::Node => format!("node/{}", key.name),
+        KubernetesRole::Service => format!("svc/{}/{}", key.namespace, key.name),
+        role => format!("{}/{}/{}", role.as_str(), key.namespace, key.name),
+    }
+}
+
+/// The key of the object of a source.
+pub(crate) fn key_of(source: &str) -> Key {
+    let (_, rest) = source.split_once('/').unwrap_or_default();
+    let (namespace, name) = rest.split_once('/').unwrap_or(("", rest));
+    Key::new(namespace, name)
+}
+
 /// Does `object` lead to one of these pods, given by namespace and name?
 pub(crate) fn leads_to(object: &Object, pods: &HashSet<(&str, &str)>) -> bool {
     let is_one = |to: &TargetRef| endpoints::pod_name(to).is_some_and(|pod| pods.contains(&pod));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{KubernetesRole, KubernetesSdConfig};
-use kube_watch::{ApiServer, Changes, Failure, Key, Scope};
+use kube_watch::{ApiServer, Changes, Failure, Key, Scope, WatchHealth};
 use model::{Labels, Timestamp};
 
 use super::endpoints;
@@ -78,6 +78,12 @@ impl Objects {
 
     fn watches(&self) -> impl Iterator<Item = &dyn ObjectWatch> {
         self.watches.values().flatten().map(AsRef::as_ref)
+    }
+
+    /// How each watch fares, for whoever looks later.
+    pub(crate) fn health(&self) -> Vec<WatchHealth> {
+        let of_nodes = self.kubelets.as_ref().filter(|_| self.names_kubelets).map(|kubelets| kubelets.nodes().health());
+        self.watches().map(ObjectWatch::health).chain(of_nodes).collect()
     }
 
     /// Was every kind listed, or could not be?

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use crate::failure_log::FailureLogs;
 use crate::fetch::{FetchError, Room};
 use crate::job_settings::JobSettings;
+use crate::lost::Lost;
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::request::Request;
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) room: Room,
     pub(crate) failure_logs: FailureLogs,
     pub(crate) handovers: Handovers,
+    pub(crate) lost: Arc<Lost>,
     /// The wall clock.
     pub(crate) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// An instant, and what the wall clock said then.
@@ -257,8 +259,11 @@ impl ScrapeLoop {
 
     /// Takes what loops left whose targets are gone.
     fn take_over(&mut self) {
+        // Lines that are known are not checked again, and may have more labels than this target.
+        let (_, label_limit) = self.job.lowered_limits(&self.target);
         for handed_over in self.handover.as_ref().map(HandoverSlot::take).unwrap_or_default() {
-            self.cache.adopt(handed_over.cache, handed_over.rules == self.job.same_rules);
+            let is_same = label_limit.is_none() && handed_over.rules == self.job.same_rules;
+            self.cache.adopt(handed_over.cache, is_same);
         }
     }
 

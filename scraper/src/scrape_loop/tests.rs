@@ -16,6 +16,7 @@ fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
         name: "j".into(),
         rules: SampleRules { honor_timestamps: true, ..SampleRules::default() },
+        limits_from_annotations: false,
         body_size_limit: None,
         accept: "text/plain;q=0.6,*/*;q=0.5".to_owned(),
         fallback: None,
@@ -67,6 +68,7 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
             room: Room::new(BodyBudget::default(), 1),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
+            lost: Arc::default(),
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::EPOCH),
             seed: Arc::default(),

@@ -113,3 +113,21 @@ async fn too_many_targets_are_all_refused_until_there_are_fewer() {
     assert_eq!(world.error("j").await, "");
     assert!((world.metric("prometheus_target_scrape_pool_target_limit") - 1.0).abs() < 0.1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_annotation_lowers_the_limit_of_its_target() {
+    let mut world = World::new();
+    world.serve("t", |_| page("a 1\nb 1\nc 1\n"));
+    world.apply(&format!("{{{JOB}, limits_from_annotations: true, sample_limit: 5}}")).await;
+    let annotation = [("__meta_kubernetes_pod_annotation_weft_io_sample_limit", "2")];
+    world.discover(&[("j", &[world.labels("t", &annotation)])]).await;
+    world.scraped("t", 1).await;
+    let error = world.error("j").await;
+    let whose = "; the limit is that of the annotation weft.io/sample-limit of its pod or Service";
+    assert!(error.starts_with("sample limit exceeded (") && error.ends_with(whose), "{error}");
+    // Without the annotation it is another target, whose series go on.
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 2).await;
+    assert_eq!(world.error("j").await, "");
+    assert!(world.manager.lost().targets.is_empty(), "it is the same under other limits");
+}

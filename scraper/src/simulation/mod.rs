@@ -109,6 +109,7 @@ impl World {
             room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
+            lost: Arc::default(),
             now: Arc::new(move || {
                 // No two readings are equally exact.
                 let late_ms = readings.fetch_add(1, Ordering::Relaxed) % 2;

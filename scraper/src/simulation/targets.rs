@@ -220,3 +220,46 @@ async fn a_new_seed_moves_the_scrapes_of_targets_that_come_after_it() {
     assert_eq!(after, [after[0]; 3]);
     assert_ne!(after[0], before[0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_are_gone_are_remembered_with_the_reason() {
+    let world = World::new();
+    let drop = "relabel_configs: [{action: drop, source_labels: [phase], regex: Failed}]";
+    world.apply(&format!("{{{JOB}, {drop}}}")).await;
+    let target = |name: &str, phase: &str| world.labels(name, &[("phase", phase)]);
+    let running = ["bad", "fails", "gone", "kept", "moves"].map(|name| target(name, "Running"));
+    world.discover(&[("j", &running)]).await;
+    assert!(world.manager.lost().targets.is_empty());
+    let bad = world.labels("bad", &[("phase", "Running"), ("__scrape_timeout__", "11s")]);
+    // That one is the same under another label.
+    let moved = target("moves", "Pending");
+    world.discover(&[("j", &[bad, target("fails", "Failed"), target("kept", "Running"), moved])]).await;
+    let said = || {
+        let shown = |one: crate::LostTarget| {
+            assert_eq!(one.source, "test");
+            format!("{} {}", one.target.discovered.value("__address__"), one.cause.as_str())
+        };
+        let mut said: Vec<String> = world.manager.lost().targets.into_iter().map(shown).collect();
+        said.sort();
+        said
+    };
+    assert_eq!(said(), ["bad invalid", "fails dropped", "gone not_found"]);
+    let dropped = world.manager.lost().targets.into_iter().find_map(|one| match one.cause {
+        crate::LostCause::Dropped { rule, found } => Some((rule, found.value("phase").to_owned())),
+        _ => None,
+    });
+    assert_eq!(dropped, Some((0, "Failed".to_owned())));
+    // A reload with another rule, and then without the job.
+    world.apply(&format!("{{{JOB}, {}}}", drop.replace("Failed", "Pending"))).await;
+    assert_eq!(said(), ["bad invalid", "fails dropped", "gone not_found", "moves dropped"]);
+    world.apply("").await;
+    let removed = ["fails job_removed", "kept job_removed"];
+    assert_eq!(
+        said(),
+        ["bad invalid", "fails dropped", removed[0], "gone not_found", removed[1], "moves dropped"],
+        "what another rule let in is removed as well"
+    );
+    assert!((world.metric("weft_targets_lost_total") - 6.0).abs() < 0.1);
+    world.seconds(3601.0).await;
+    assert!(world.manager.lost().targets.is_empty());
+}

@@ -4,6 +4,7 @@ mod admin;
 mod cardinality;
 mod cors;
 mod cost;
+mod discovery_status;
 mod error;
 mod executor;
 mod exemplars;

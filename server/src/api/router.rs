@@ -12,10 +12,10 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::methods::{changes, get, get_head, get_post, life, post};
 use super::{
-    admin, cardinality, cors, cost, exemplars, explain_targets, exposition, features, federate, lifecycle, mcp,
-    metadata, metric_usage, monitors, notifications, openapi, profiles, query, read, readiness, receive, redirect,
-    remote_write, rules, rules_backfill, rules_replay, running_queries, search, self_metrics, series, status, targets,
-    trial_scrape, tsdb_status, ui,
+    admin, cardinality, cors, cost, discovery_status, exemplars, explain_targets, exposition, features, federate,
+    lifecycle, mcp, metadata, metric_usage, monitors, notifications, openapi, profiles, query, read, readiness,
+    receive, redirect, remote_write, rules, rules_backfill, rules_replay, running_queries, search, self_metrics,
+    series, status, targets, trial_scrape, tsdb_status, ui,
 };
 use crate::app::App;
 
@@ -66,6 +66,7 @@ fn v1(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/status/top_queries", get(running_queries::top))
         .route("/status/cardinality", get(cardinality::cardinality))
         .route("/status/metric_usage", get(metric_usage::metric_usage))
+        .route("/status/discovery", get(discovery_status::discovery))
         .route("/status/remote_write", get(remote_write::status))
         .route("/features", get(features::features))
         .route("/openapi.yaml", get(openapi::document))

@@ -102,6 +102,13 @@ fn antrea() {
     let last = "timestamp(last_over_time(up{instance=\"node-b;antrea-agent-bbbbb\"}[5m]))";
     assert!(!weft.http.query(last).unwrap()[0].is_null(), "its past is kept");
 
+    println!("the target that is gone is told with the reason");
+    let told = weft.http.api("explain?pod=kube-system/antrea-agent-bbbbb").unwrap();
+    let lost = &told["lost"][0];
+    assert_eq!((&lost["job"], &lost["reason"]), (&json!("antrea-agents"), &json!("not_found")), "{told}");
+    let why = "pod kube-system/antrea-agent-bbbbb was deleted, or is not selected any more";
+    assert_eq!(lost["sentence"], why, "{told}");
+
     println!("a new pod appears without a restart");
     cluster.agent("antrea-agent-ccccc", "node-b", "127.0.0.14");
     let targets = wait_for_targets(&weft, up(4));
@@ -120,6 +127,21 @@ fn antrea() {
         let counted = line.is_some_and(|line| !line.ends_with(" 0"));
         let logged = weft.process.output().lines().any(|line| line.contains("endpoints") && line.contains("forbidden"));
         if counted && logged { Ok(()) } else { Err(format!("{line:?}")) }
+    });
+    eventually("the refusal is told with the Role that it needs, and by a series", || {
+        let sources = weft.http.api("status/discovery")?;
+        let of_endpoints =
+            sources["sources"].as_array().and_then(|all| all.iter().find(|one| one["kind"] == "endpoints"));
+        let source = of_endpoints.ok_or("there is no such source")?;
+        let role = source["role"].as_str().unwrap_or_default();
+        let is_refused = source["up"] == false && source["refused"][0]["resource"] == "endpoints";
+        // The refusal names who was refused.
+        let is_given =
+            role.contains("resources: [endpoints]") && role.contains("name: prometheus, namespace: monitoring");
+        let metrics = weft.http.get("/metrics")?.1;
+        let is_series = |line: &&str| line.starts_with("weft_discovery_up{") && line.contains("kind=\"endpoints\"");
+        let is_down = metrics.lines().filter(is_series).any(|line| line.ends_with(" 0"));
+        if is_refused && is_given && is_down { Ok(()) } else { Err(format!("{source} {is_down}")) }
     });
 }
 

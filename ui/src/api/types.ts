@@ -9,6 +9,7 @@ export type ActiveTarget = Schemas["ActiveTarget"];
 export type Alert = Schemas["Alert"];
 export type AlertingRule = Schemas["AlertingRule"];
 export type Cardinality = Schemas["Cardinality"];
+export type DiscoverySource = Schemas["DiscoverySource"];
 export type DroppedTarget = Schemas["DroppedTarget"];
 export type ExplainedJob = Schemas["ExplainedJob"];
 export type ExplainedRule = Schemas["ExplainedRule"];

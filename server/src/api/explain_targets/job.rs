@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use config::{KubernetesSdConfig, ScrapeConfig, SdConfig};
 use discovery::WithoutTargets;
-use model::{Labels, LabelsBuilder, RelabelAction, RelabelRule, TargetGroup};
+use model::{Labels, LabelsBuilder, RelabelRule, TargetGroup};
 use operator::Origin;
 use scraper::{Funnel, PoolStatus, Populated, RuleDrops};
 use serde::Serialize;
 
+use super::lost::LostReport;
+use super::relabel_text::rule_text;
 use crate::api::targets::health;
 
 /// Targets and reasons that are listed of one job.
@@ -28,6 +30,8 @@ pub(super) struct JobFacts<'f> {
     pub(super) errors: Vec<String>,
     /// Objects in which nothing was found; known only if that is asked for.
     pub(super) without_targets: Vec<WithoutTargets>,
+    /// Targets that are gone, and how many further ones.
+    pub(super) lost: (Vec<LostReport>, u64),
 }
 
 /// A job, explained.
@@ -49,6 +53,17 @@ pub(super) struct JobReport {
     pub(super) targets: Vec<TargetReport>,
     /// Why targets cannot be scraped.
     pub(super) invalid: Vec<String>,
+    /// The targets that are gone since an hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<LostReport>,
+    /// How many further ones, which are not remembered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) lost_left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A rule that dropped something.
@@ -99,6 +114,8 @@ impl JobReport {
             unmatched_rules: unmatched.take(LISTED_MAX).collect(),
             targets: targets.collect(),
             invalid: funnel.invalid.into_iter().take(LISTED_MAX).collect(),
+            lost: facts.lost.0.clone(),
+            lost_left_out: facts.lost.1,
         }
     }
 }
@@ -129,17 +146,6 @@ pub(super) fn health_in_words(up: Option<bool>) -> &'static str {
     match up {
         None => "not scraped yet",
         up => health(up),
-    }
-}
-
-/// A rule as one line.
-pub(super) fn rule_text(rule: &RelabelRule) -> String {
-    let spec = rule.spec();
-    let sources = spec.source_labels.join(", ");
-    let regex = spec.regex.as_deref().unwrap_or("(.*)");
-    match spec.action {
-        RelabelAction::Keep | RelabelAction::Drop => format!("{} [{sources}] =~ {regex:?}", spec.action.as_str()),
-        action => format!("{} [{sources}] =~ {regex:?} -> {}", action.as_str(), spec.target_label),
     }
 }
 
@@ -426,6 +432,7 @@ scrape_configs:
             pool: None,
             errors: errors.iter().map(|error| (*error).to_owned()).collect(),
             without_targets,
+            lost: Default::default(),
         };
         JobReport::new(&facts).sentence
     }
@@ -486,6 +493,7 @@ scrape_configs:
             pool: None,
             errors,
             without_targets: Vec::new(),
+            lost: Default::default(),
         };
         let report = JobReport::new(&facts);
         let rules: Vec<_> =

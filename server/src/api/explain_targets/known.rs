@@ -8,10 +8,11 @@ use discovery::{Lookup, WithoutTargets};
 use model::{TargetGroup, TargetGroups};
 use operator::objects::ObjectRef;
 use operator::{Origin, Outcome};
-use scraper::PoolStatus;
+use scraper::{LostTarget, PoolStatus};
 
 use super::group::GroupReport;
 use super::job::{JobFacts, JobReport};
+use super::lost::{Lost, LostReport};
 use crate::app::App;
 
 /// What is known now of everything that could be asked about.
@@ -25,14 +26,15 @@ pub(super) struct Known {
     pub(super) has_operator: bool,
     rule_groups: Vec<Arc<rules::Group>>,
     lookup: Lookup,
+    lost: Lost,
 }
 
 impl Known {
     pub(super) async fn new(app: &App) -> Self {
-        let (groups, health, lookup) = {
+        let (groups, health, lookup, lost) = {
             let discovery = app.discovery.lock().await;
             let groups = discovery.subscribe(discovery::Consumer::SCRAPE).current();
-            (groups, discovery.health(), discovery.lookup())
+            (groups, discovery.health(), discovery.lookup(), Lost::new(app.scraper.lost(), &discovery))
         };
         let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for provider in health {
@@ -50,7 +52,18 @@ impl Known {
             has_operator: app.operator.is_some(),
             rule_groups: app.rules.groups(),
             lookup,
+            lost,
         }
+    }
+
+    /// The targets that are gone, of those that are meant; the newest first.
+    pub(super) fn lost(&self, is_meant: impl Fn(&LostTarget) -> bool) -> Vec<LostReport> {
+        self.lost.reports(&self.pools, is_meant)
+    }
+
+    /// Those of a job, and how many further ones.
+    pub(super) fn lost_of_job(&self, name: &str) -> (Vec<LostReport>, u64) {
+        self.lost.of_job(&self.pools, name)
     }
 
     /// The groups of a PrometheusRule that run.
@@ -70,6 +83,7 @@ impl Known {
             pool: self.pools.get(name),
             errors: self.errors.get(name).cloned().unwrap_or_default(),
             without_targets: Vec::new(),
+            lost: (Vec::new(), 0),
         }
     }
 
@@ -93,6 +107,7 @@ impl Known {
         if facts.pool.is_none_or(|pool| pool.active.is_empty()) {
             facts.without_targets = self.without_targets(&config.sd);
         }
+        facts.lost = self.lost_of_job(name);
         Some(JobReport::new(&facts))
     }
 }

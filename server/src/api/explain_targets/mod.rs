@@ -1,12 +1,14 @@
 //! `/api/v1/explain`: why something is scraped, or is not. A monitor: is it selected, is it valid, what did each of its jobs find and
 //! where did that fall out; a PrometheusRule: the same, and which of its rules fail. A pod, Service or target: which jobs saw it, and
-//! why each kept or dropped it. A job: the same of it alone. A rule: does it work, and does it read anything.
+//! why each kept or dropped it, or when it was lost and why. A job: the same of it alone. A rule: does it work, and does it read anything.
 //!
 //! The operator, discovery and the scrape engine each answer for their own step; here these are joined and put into words.
 
 mod group;
 mod job;
 mod known;
+mod lost;
+mod relabel_text;
 mod report;
 mod rule;
 mod sighting;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::group::{GroupReport, in_short};
 use super::job::{JobReport, count};
 use super::known::Known;
+use super::lost::LostReport;
 use crate::api::monitors;
 
 /// An answer.
@@ -25,6 +26,9 @@ pub(super) struct Report {
     /// Where a pod, Service or target was seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) sightings: Vec<Sighting>,
+    /// What was asked for was a target, and is gone since an hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<LostReport>,
 }
 
 /// A monitor.
@@ -86,6 +90,12 @@ impl Report {
             for reason in &job.invalid {
                 out.push_str(&format!("  cannot be scraped: {reason}\n"));
             }
+            for one in &job.lost {
+                out.push_str(&format!("  {}\n", one.text()));
+            }
+            if job.lost_left_out > 0 {
+                out.push_str(&format!("  and {} more were lost in the last hour\n", job.lost_left_out));
+            }
         }
         for group in &self.groups {
             out.push_str(&format!("\ngroup {} of {}\n  {}\n", group.group, group.file, group.sentence));
@@ -94,13 +104,24 @@ impl Report {
             let monitor = one.monitor.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             out.push_str(&format!("\njob {}{monitor}\n  {} {}: {}\n", one.job, one.address, one.verdict, one.sentence));
         }
+        for one in &self.lost {
+            out.push_str(&format!("\njob {}\n  {}\n", one.job, one.text()));
+        }
         out
     }
 }
 
 /// A job by its name.
 pub(super) fn of_job(known: &Known, name: &str) -> Result<Report, String> {
-    let job = known.job(name).ok_or_else(|| format!("there is no job {name:?}"))?;
+    let Some(job) = known.job(name) else {
+        let (lost, left_out) = known.lost_of_job(name);
+        if lost.is_empty() {
+            return Err(format!("there is no job {name:?}"));
+        }
+        let n = count(lost.len() + usize::try_from(left_out).unwrap_or_default(), "target");
+        let sentence = format!("There is no job {name:?} any more. It lost {n} in the last hour.");
+        return Ok(Report { sentence, lost, ..Report::default() });
+    };
     let sentence = format!("Job {name}: {}.", job.sentence);
     Ok(Report { sentence, jobs: vec![job], ..Report::default() })
 }

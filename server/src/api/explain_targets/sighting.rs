@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use config::SdConfig;
 use model::Labels;
-use scraper::{Funnel, Populated, relabel_steps};
+use scraper::{Funnel, Populated, Target, relabel_steps};
 
-use super::job::{health_in_words, rule_text, seen};
+use super::job::{health_in_words, seen};
 use super::known::Known;
+use super::lost::LostReport;
+use super::relabel_text::rule_text;
 use super::report::{Report, Sighting};
 
 /// Sightings that an answer lists.
@@ -21,11 +23,12 @@ pub(super) fn of_object(known: &Known, kind: &str, which: &str) -> Result<Report
     let sightings = sightings(known, is);
     let shown = if kind == "pod" { "Pod" } else { "Service" };
     let who = format!("{shown} {which}");
+    let lost = known.lost(|one| is(&one.target.discovered));
     let sentence = match sightings.is_empty().then(|| why_no_target(known, is)).flatten() {
         Some(why) => format!("{who} is not scraped: {why}."),
-        None => summary(&who, &sightings),
+        None => summary(&who, &sightings, &lost),
     };
-    Ok(Report { sentence, sightings, ..Report::default() })
+    Ok(Report { sentence, sightings, lost, ..Report::default() })
 }
 
 /// Why there is no target in an object that discoveries see.
@@ -41,13 +44,15 @@ fn why_no_target(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Option<St
 /// A target by its URL, its address or its instance.
 pub(super) fn of_target(known: &Known, which: &str) -> Result<Report, String> {
     let mut found = Vec::new();
+    let is = |target: &Target| {
+        target.url == which
+            || target.public.value("instance") == which
+            || target.discovered.value("__address__") == which
+    };
     for (job, pool) in &known.pools {
         for one in &pool.active {
             let target = &one.target;
-            let is = target.url == which
-                || target.public.value("instance") == which
-                || target.discovered.value("__address__") == which;
-            if is {
+            if is(target) {
                 let error = if one.status.last_error.is_empty() {
                     String::new()
                 } else {
@@ -66,7 +71,9 @@ pub(super) fn of_target(known: &Known, which: &str) -> Result<Report, String> {
     if found.is_empty() {
         found = sightings(known, |labels| labels.value("__address__") == which);
     }
-    Ok(Report { sentence: summary(&format!("Target {which}"), &found), sightings: found, ..Report::default() })
+    let lost = known.lost(|one| is(&one.target));
+    let sentence = summary(&format!("Target {which}"), &found, &lost);
+    Ok(Report { sentence, sightings: found, lost, ..Report::default() })
 }
 
 fn monitor_of(known: &Known, job: &str) -> Option<String> {
@@ -116,7 +123,7 @@ fn sightings(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Vec<Sighting>
     out
 }
 
-fn summary(who: &str, sightings: &[Sighting]) -> String {
+fn summary(who: &str, sightings: &[Sighting], lost: &[LostReport]) -> String {
     let kept: Vec<&Sighting> = sightings.iter().filter(|one| one.verdict == "kept").collect();
     match (kept.first(), sightings.first()) {
         (Some(first), _) if kept.len() == 1 => format!("{who} is kept by {}: {}.", first.job, first.sentence),
@@ -133,6 +140,12 @@ fn summary(who: &str, sightings: &[Sighting]) -> String {
                 first.sentence
             )
         }
-        (None, None) => format!("{who} is not scraped: no job discovers it."),
+        // The newest is the first.
+        (None, None) => match lost.first() {
+            Some(LostReport { job, time, sentence, .. }) => {
+                format!("{who} is not scraped: no job discovers it. It was a target of {job} until {time}: {sentence}.")
+            }
+            None => format!("{who} is not scraped: no job discovers it."),
+        },
     }
 }

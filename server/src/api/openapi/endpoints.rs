@@ -1,6 +1,7 @@
 //! The table of the endpoints below `/api/v1`, in the order in which they are shown.
 
 use super::answers;
+use super::discovery_answers;
 use super::endpoint::{Answer, Endpoint, Kind, Methods, Param, Tag, needs, takes};
 use super::params::{
     AT, COST, EVALUATION, LIMIT, MATCH, MUST_MATCH, POOL, QUERY, RANGE, REPLAYED, SEARCH, STEPS, WHICH_RULES,
@@ -339,6 +340,16 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         Shaped(
             "`metrics`, and `neverAsked` with `metricRelabelConfigs` that drop those.",
             status_answers::METRIC_USAGE,
+        ),
+    ),
+    endpoint(
+        "/status/discovery",
+        (Get, Tag::Status),
+        "How each source of targets fares: watches of API servers, and what is asked again and again.",
+        &[],
+        Shaped(
+            "`sources`, those that do not work first; `role` gives the rights that were refused.",
+            discovery_answers::DISCOVERY,
         ),
     ),
     endpoint(

@@ -1,6 +1,7 @@
 //! `/api/v1/openapi.yaml`: a description of this API for tools, made of the table in `endpoints`.
 
 mod answers;
+mod discovery_answers;
 mod endpoint;
 mod endpoints;
 mod params;

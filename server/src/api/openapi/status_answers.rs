@@ -1,6 +1,7 @@
 //! The forms of answers about rules, alerts and the state of the server, as `answers` has those of queries and targets.
 
 use super::answers::{LABELS, TEXTS};
+use super::discovery_answers::LOST_TARGETS;
 use super::shape::Shape::{Either, List, Map, Nullable, Number, Object, Text, Truth, Whole, Word};
 use super::shape::{Schema, Shape, has, may_have};
 
@@ -220,6 +221,8 @@ static EXPLAINED_JOB: Schema = Schema {
         has("unmatchedRules", TEXTS),
         has("targets", List(&Object(&EXPLAINED_TARGET))),
         has("invalid", TEXTS),
+        may_have("lost", LOST_TARGETS),
+        may_have("lostLeftOut", Whole),
     ],
 };
 static EXPLAINED_GROUP: Schema =
@@ -242,6 +245,7 @@ static REPORT: Schema = Schema {
         may_have("jobs", List(&Object(&EXPLAINED_JOB))),
         may_have("groups", List(&Object(&EXPLAINED_GROUP))),
         may_have("sightings", List(&Object(&SIGHTING))),
+        may_have("lost", LOST_TARGETS),
     ],
 };
 static PROMETHEUS: Schema = Schema {

@@ -205,6 +205,7 @@ async fn answers_have_the_form_that_is_described() {
         ("/status/active_queries", String::new()),
         ("/status/top_queries", String::new()),
         ("/status/metric_usage", String::new()),
+        ("/status/discovery", String::new()),
         ("/features", String::new()),
         ("/notifications", String::new()),
     ];

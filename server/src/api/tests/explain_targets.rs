@@ -31,7 +31,12 @@ async fn app() -> (tempfile::TempDir, Arc<App>) {
 }
 
 pub(in crate::api) async fn with_jobs(app: &App) {
-    let config = Arc::new(config::Config::parse(JOBS, "p.yml".as_ref(), &|_| None).unwrap());
+    with(app, JOBS).await;
+}
+
+/// Puts a configuration into force.
+async fn with(app: &App, text: &str) {
+    let config = Arc::new(config::Config::parse(text, "p.yml".as_ref(), &|_| None).unwrap());
     app.scraper.apply(&config.scrape_configs, 0).await;
     let mut groups = {
         let mut discovery = app.discovery.lock().await;
@@ -78,6 +83,41 @@ async fn jobs_and_targets_are_explained() {
         let (status, body) = explain(&app, what, which).await;
         assert_eq!((status, &body["error"]), (400, &json!(error)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_are_gone_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app_with(&folder.path().join("data"), &[]);
+    let one =
+        |address: &str| format!("scrape_configs: [{{job_name: files, static_configs: [{{targets: ['{address}']}}]}}]");
+    with(&app, &one("127.0.0.1:1")).await;
+    with(&app, &one("127.0.0.1:3")).await;
+    let taken = "a reload took static_configs out of the job, or changed it";
+    let (_, body) = explain(&app, "target", "127.0.0.1:1").await;
+    let sentence = body["data"]["sentence"].as_str().unwrap();
+    let began = "Target 127.0.0.1:1 is not scraped: no job discovers it. It was a target of files until ";
+    assert!(sentence.starts_with(began) && sentence.ends_with(&format!(": {taken}.")), "{sentence}");
+    let lost = |body: &Value| {
+        let all = body["data"]["lost"].as_array().or(body["data"]["jobs"][0]["lost"].as_array()).unwrap();
+        let shown = |one: &Value| {
+            let text = |field: &str| one[field].as_str().unwrap().to_owned();
+            (text("url"), text("reason"), text("sentence"), one["isBack"].as_bool().unwrap())
+        };
+        all.iter().map(shown).collect::<Vec<_>>()
+    };
+    let first = |is_back| ("http://127.0.0.1:1/metrics".to_owned(), "not_found".to_owned(), taken.to_owned(), is_back);
+    assert_eq!(lost(&explain(&app, "job", "files").await.1), [first(false)]);
+    with(&app, &one("127.0.0.1:1")).await;
+    let now = lost(&explain(&app, "job", "files").await.1);
+    assert_eq!((now.len(), &now[1]), (2, &first(true)), "the newest is the first, and what came back says so");
+    with(&app, "scrape_configs: []").await;
+    let (status, body) = explain(&app, "job", "files").await;
+    let sentence = "There is no job \"files\" any more. It lost 3 targets in the last hour.";
+    assert_eq!((status, &body["data"]["sentence"]), (200, &json!(sentence)));
+    let removed = "a reload took its job out of the configuration".to_owned();
+    let gone = ("http://127.0.0.1:1/metrics".to_owned(), "job_removed".to_owned(), removed, false);
+    assert_eq!(lost(&body)[0], gone);
 }
 
 #[tokio::test(flavor = "multi_thread")]

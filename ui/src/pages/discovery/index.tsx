@@ -1,4 +1,4 @@
-/** What discovery found, and what relabelling made of it: rule by rule, on request. */
+/** What discovery found, what relabelling made of it, rule by rule on request, and how its sources fare. */
 
 import { useMemo } from "preact/hooks";
 
@@ -8,14 +8,23 @@ import { Failure } from "../../components/Failure";
 import { FilterChoice, FilterSelect } from "../../components/FilterChoice";
 import { Page } from "../../components/Page";
 import { SearchInput } from "../../components/SearchInput";
+import { tabId, Tabs } from "../../components/Tabs";
 import { VirtualList } from "../../components/VirtualList";
 import { formatSeries } from "../../lib/labels";
 import { formatCount } from "../../lib/numbers";
 import { param, paramOf, setParam } from "../../lib/router";
 import { CandidateCard } from "./CandidateCard";
 import { filteredCandidates, poolsOf, type Candidate, type Pool } from "./candidates";
+import { SourcesTab } from "./SourcesTab";
+import "./discovery.css";
 
 const STATES = ["active", "dropped"] as const;
+
+const TABS = [
+  ["found", "What was found"],
+  ["sources", "Sources"],
+] as const;
+type Tab = (typeof TABS)[number][0];
 
 type Item = { pool: Pool } | { candidate: Candidate };
 
@@ -25,6 +34,7 @@ export default function DiscoveryPage() {
   const pools = useMemo(() => (data ? poolsOf(data) : []), [data]);
   const [pool, text] = [param("pool"), param("search")];
   const state = paramOf("state", STATES);
+  const tab: Tab = TABS.find(([name]) => name === param("tab"))?.[0] ?? "found";
   const items = useMemo((): Item[] => {
     const chosen = pools.filter(({ name }) => pool === "" || name === pool);
     return chosen.flatMap((one): Item[] => {
@@ -39,29 +49,44 @@ export default function DiscoveryPage() {
       beside={
         <div class="filters">
           <FilterSelect label="Pool" name="pool" value={pool} options={pools.map(({ name }) => name)} all="All pools" />
-          <FilterChoice label="State" name="state" value={state} options={STATES} />
+          {tab === "found" && <FilterChoice label="State" name="state" value={state} options={STATES} />}
           <SearchInput label="Filter by labels" value={text} onInput={(value) => setParam("search", value)} />
         </div>
       }
     >
-      <Failure error={found.error} hasData={data !== undefined} />
-      {data && items.length === 0 && (
-        <p class="quiet">
-          {pools.length === 0 ? "Discovery found nothing for any job." : "Nothing that was found fits these filters."}
-        </p>
-      )}
-      {items.length > 0 && (
-        <VirtualList
-          items={items}
-          estimate={58}
-          label="Candidates"
-          class="fill"
-          itemKey={(item) =>
-            "pool" in item ? `pool ${item.pool.name}` : `${item.candidate.pool} ${formatSeries(item.candidate.discovered)}`
-          }
-          row={(item) => ("pool" in item ? <PoolHead pool={item.pool} /> : <CandidateCard candidate={item.candidate} />)}
-        />
-      )}
+      <Tabs
+        label="Discovery"
+        id="discovery"
+        panelId="discovery-panel"
+        value={tab}
+        options={TABS}
+        onChange={(one) => setParam("tab", one)}
+      />
+      <div id="discovery-panel" class="fill discovery-panel" role="tabpanel" aria-labelledby={tabId("discovery", tab)}>
+        {tab === "sources" && <SourcesTab pool={pool} text={text} />}
+        {tab === "found" && (
+          <>
+            <Failure error={found.error} hasData={data !== undefined} />
+            {data && items.length === 0 && (
+              <p class="quiet">
+                {pools.length === 0 ? "Discovery found nothing for any job." : "Nothing that was found fits these filters."}
+              </p>
+            )}
+            {items.length > 0 && (
+              <VirtualList
+                items={items}
+                estimate={58}
+                label="Candidates"
+                class="fill"
+                itemKey={(item) =>
+                  "pool" in item ? `pool ${item.pool.name}` : `${item.candidate.pool} ${formatSeries(item.candidate.discovered)}`
+                }
+                row={(item) => ("pool" in item ? <PoolHead pool={item.pool} /> : <CandidateCard candidate={item.candidate} />)}
+              />
+            )}
+          </>
+        )}
+      </div>
     </Page>
   );
 }
