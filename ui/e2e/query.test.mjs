@@ -179,6 +179,8 @@ test("the time of a table is written in the zone that is chosen", async () => {
   const time = page.getByRole("textbox", { name: "Evaluation time" });
   assert.equal(await time.inputValue(), "2026-01-31 13:00:00");
   await page.getByRole("button", { name: "UTC" }).click();
+  // Drawn in the frame after the click.
+  await page.waitForFunction((input) => input.value !== "2026-01-31 13:00:00", await time.elementHandle());
   assert.equal(await time.inputValue(), "2026-01-31 12:00:00");
   await page.locator(".result", { hasText: "1769860800" }).waitFor();
 });
