@@ -4,15 +4,14 @@
 //! in ASCII bytes of six bits each, least significant first, bit 6 meaning "more follows"; so the whole is valid UTF-8 and
 //! slices of it are `&str` without a check or `unsafe`.
 
-mod builder;
+mod entries;
 mod order;
 
 use std::cell::Cell;
 use std::fmt;
-use std::iter::Peekable;
 use std::sync::Arc;
 
-pub use builder::LabelsBuilder;
+use entries::{Entries, JoinedEntries, LENGTH_DIGITS_MAX, checked_str, push_length, push_str};
 pub use order::sort_by_labels;
 
 /// The label that holds the metric name.
@@ -166,7 +165,7 @@ impl Labels {
     #[must_use]
     pub fn joined_where(&self, other: &Self, mut keep: impl FnMut(&str) -> bool) -> Self {
         assembled(|text| {
-            for (name, entry) in JoinedEntries::of(self, other) {
+            for (name, entry) in JoinedEntries::of(&self.0, &other.0) {
                 if keep(name) {
                     text.push_str(entry);
                 }
@@ -177,7 +176,7 @@ impl Labels {
     /// Is [`Labels::joined`] of these and `other` the set `whole`? Nothing is allocated to find out.
     #[must_use]
     pub fn joins_to(&self, other: &Self, whole: &Self) -> bool {
-        JoinedEntries::of(self, other).eq(Entries(&whole.0))
+        JoinedEntries::of(&self.0, &other.0).eq(Entries(&whole.0))
     }
 
     /// The same set, one label set to a value of exactly `len` bytes that `write` appends; without the label when `len` is
@@ -326,55 +325,6 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// The pairs of a set as encoded, each with its name.
-struct Entries<'a>(&'a str);
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = (&'a str, &'a str);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let (name_start, name_end) = string_at(self.0.as_bytes(), 0);
-        let (_, end) = string_at(self.0.as_bytes(), name_end);
-        let (entry, rest) = self.0.split_at(end);
-        self.0 = rest;
-        Some((&entry[name_start..name_end], entry))
-    }
-}
-
-/// The entries of two sets in the order of their names; those of the right one where both have a name.
-struct JoinedEntries<'a> {
-    left: Peekable<Entries<'a>>,
-    right: Peekable<Entries<'a>>,
-}
-
-impl<'a> JoinedEntries<'a> {
-    fn of(left: &'a Labels, right: &'a Labels) -> Self {
-        Self { left: Entries(&left.0).peekable(), right: Entries(&right.0).peekable() }
-    }
-}
-
-impl<'a> Iterator for JoinedEntries<'a> {
-    type Item = (&'a str, &'a str);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let Some((left, _)) = self.left.peek() else { return self.right.next() };
-        let Some((right, _)) = self.right.peek() else { return self.left.next() };
-        let order = left.cmp(right);
-        if order.is_lt() {
-            return self.left.next();
-        }
-        if order.is_eq() {
-            self.left.next();
-        }
-        self.right.next()
-    }
-}
-
 /// Builds a set in the text buffer of this thread.
 fn assembled(write: impl FnOnce(&mut String)) -> Labels {
     // Copied into an allocation of exactly its length; the buffer's capacity does not stay with the set.
@@ -398,6 +348,67 @@ fn with_text<T>(write: impl FnOnce(&mut String), make: impl FnOnce(&str) -> T) -
     made
 }
 
+/// A label set under construction: set and remove, then [`LabelsBuilder::labels`].
+#[derive(Clone, Debug, Default)]
+pub struct LabelsBuilder {
+    /// In byte order of names, values never empty.
+    pairs: Vec<(String, String)>,
+}
+
+impl LabelsBuilder {
+    /// Starts from a set.
+    #[must_use]
+    pub fn new(base: &Labels) -> Self {
+        Self { pairs: base.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+
+    /// The value of a label, or the empty string.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.find(name).map_or("", |i| &self.pairs[i].1)
+    }
+
+    /// Gives a label its value; the empty value removes the label.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        let value = value.into();
+        match (self.find(name), value.is_empty()) {
+            (Ok(i), true) => drop(self.pairs.remove(i)),
+            (Ok(i), false) => self.pairs[i].1 = value,
+            (Err(_), true) => {}
+            (Err(i), false) => self.pairs.insert(i, (name.to_owned(), value)),
+        }
+        self
+    }
+
+    /// Removes a label.
+    pub fn del(&mut self, name: &str) -> &mut Self {
+        if let Ok(i) = self.find(name) {
+            self.pairs.remove(i);
+        }
+        self
+    }
+
+    /// Keeps the labels for which `keep(name, value)` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.pairs.retain(|(n, v)| keep(n, v));
+    }
+
+    /// The pairs in byte order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
+    /// The finished set.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        Labels::from_sorted(self.iter())
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.pairs.binary_search_by(|(n, _)| n.as_str().cmp(name))
+    }
+}
+
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`: may stand bare before the braces.
 #[must_use]
 pub fn is_legacy_metric_name(name: &str) -> bool {
@@ -413,61 +424,6 @@ pub fn is_legacy_label_name(name: &str) -> bool {
 fn is_word(name: &str, also: impl Fn(u8) -> bool) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || also(b);
     !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(word)
-}
-
-/// The most bytes of an encoded length.
-const LENGTH_DIGITS_MAX: usize = 11;
-
-fn push_str(text: &mut String, s: &str) {
-    push_length(text, s.len());
-    text.push_str(s);
-}
-
-fn push_length(text: &mut String, mut n: usize) {
-    loop {
-        let low = (n & 0x3f) as u8;
-        n >>= 6;
-        // Six bits a byte keep bit 7 free, so every byte is ASCII and the text valid UTF-8.
-        let more = if n > 0 { 0x40 } else { 0 };
-        text.push(char::from(low | more));
-        if n == 0 {
-            break;
-        }
-    }
-}
-
-/// Start and end of the string whose length is encoded at `at`, in a text that was checked.
-#[inline]
-fn string_at(text: &[u8], at: usize) -> (usize, usize) {
-    let (len, digits) = length(&text[at..]).expect("BUG: a label text was checked when it was made");
-    (at + digits, at + digits + len)
-}
-
-/// Decodes the length at the start of a text; also returns the number of its bytes.
-#[inline]
-fn length(text: &[u8]) -> Option<(usize, usize)> {
-    // Nearly all are short.
-    if let Some(&short @ 0..0x40) = text.first() {
-        return Some((usize::from(short), 1));
-    }
-    let mut len = 0usize;
-    // Six digits hold lengths up to 2^36, which no text reaches: a longer run of digits is no label text.
-    for (i, &byte) in text.iter().enumerate().take(6) {
-        if byte >= 0x80 {
-            return None;
-        }
-        len |= usize::from(byte & 0x3f) << (6 * i);
-        if byte & 0x40 == 0 {
-            return Some((len, i + 1));
-        }
-    }
-    None
-}
-
-#[inline]
-fn checked_str(text: &str) -> Option<(&str, &str)> {
-    let (len, digits) = length(text.as_bytes())?;
-    text.get(digits..)?.split_at_checked(len)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{Labels, string_at};
+use super::Labels;
+use super::entries::string_at;
 
 impl PartialOrd for Labels {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {

@@ -116,11 +116,15 @@ fn antrea() {
 
     println!("a missing permission is told and harms no other job");
     cluster.forbid("endpoints");
-    let weft = weft.restart("TERM", &["--log.level=debug"]);
+    misses_a_permission(&weft.restart("TERM", &["--log.level=debug"]));
+}
+
+/// The endpoints may not be listed any more.
+fn misses_a_permission(weft: &Weft) {
     let agents = |targets: &[Value]| {
         targets.len() == 2 && targets.iter().all(|t| t["health"] == "up" && t["scrapePool"] == "antrea-agents")
     };
-    wait_for_targets(&weft, agents);
+    wait_for_targets(weft, agents);
     eventually("the failure is counted and logged", || {
         let metrics = weft.http.get("/metrics")?.1;
         let line = metrics.lines().find(|line| line.starts_with("prometheus_sd_kubernetes_failures_total"));
