@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use model::histogram::{Buckets, Histogram};
 use model::sample::histogram_mark;
 use model::{
-    Appender, Batch, Committed, Exemplar, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection,
-    SeriesAppender, SeriesBatch, Memo, SeriesSamples, SourceLabels, Timestamp, with_causes,
+    Appender, Batch, Committed, Exemplar, Labels, Lateness, Matcher, Memo, Querier, ReadHints, Row, Selection,
+    SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp, with_causes,
 };
 use prometheus::Registry;
 use storage::{Db, Options};
