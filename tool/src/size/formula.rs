@@ -10,8 +10,8 @@ const IDLE_BYTES: f64 = (32 << 20) as f64;
 const TARGET_BYTES: f64 = 25_000.0;
 /// A series that is scraped: its text, hash, column and last value. From the same runs.
 const SERIES_BYTES: f64 = 125.0;
-/// A recording rule and the 20 series that it reads and records. README, recording rules: 170 MB with 10 000 of them.
-const RULE_BYTES: f64 = 11_000.0;
+/// A recording rule and the 20 series that it reads and records. README, recording rules: 200 MB with 10 000 of them.
+const RULE_BYTES: f64 = 14_000.0;
 /// A pod that discovery knows by two roles. README, Kubernetes discovery: 315 MB with 15 000 of them.
 const POD_BYTES: f64 = 19_000.0;
 /// What open dashboards leave: caches of the store, and memory that the allocator keeps. From the kept runs (after the queries
@@ -30,8 +30,9 @@ const SAMPLE_SECONDS: f64 = 0.25e-6;
 const MERGE_SECONDS: f64 = 2.0 * 57e-9;
 /// A series that begins. Kept run with pod churn: 0.985 instead of 0.422 µs a sample while 5 000 of 100 000 begin each second.
 const NEW_SERIES_SECONDS: f64 = 11e-6;
-/// An evaluation of a recording rule over 20 series. README, recording rules.
-const EVALUATION_SECONDS: f64 = 131e-6;
+/// An evaluation of a recording rule over 20 series. README, recording rules: 48 µs, on a machine 1.43 times as fast as that of the other
+/// figures, by what Prometheus takes there.
+const EVALUATION_SECONDS: f64 = 69e-6;
 
 /// A sample in pages, value and time. Kept runs: 0.69 to 0.77.
 const PAGE_SAMPLE_BYTES: f64 = 0.75;
@@ -213,7 +214,7 @@ mod tests {
         within("memory after dashboards", million.memory().with_dashboards(), 243e6, 1.25);
         // README, recording rules and Kubernetes discovery.
         let rules = Load { rules: 10_000.0, ..load(20.0, 2e5, 15.0) };
-        within("memory with rules", rules.memory().scraping(), 170e6, 1.25);
+        within("memory with rules", rules.memory().scraping(), 200e6, 1.25);
         let pods = Load { pods: 15_000.0, ..load(1.0, 1.0, 15.0) };
         within("memory with pods", pods.memory().scraping(), 315e6, 1.25);
     }
@@ -224,10 +225,10 @@ mod tests {
         for measured in [2.91, 4.32] {
             within("CPU of scraping", 100.0 * load(100.0, 1e5, 1.0).cpu().all(), measured, 1.75);
         }
-        // README, recording rules: 0.070 s an interval for 20 targets of 10 000 series, 131 µs an evaluation.
+        // README, recording rules: 0.070 s an interval for 20 targets of 10 000 series, 48 µs an evaluation on a faster machine.
         within("CPU of large scrapes", load(20.0, 2e5, 1.0).cpu().all(), 0.070, 1.25);
         let rules = Load { rules: 10_000.0, ..load(0.0, 0.0, 1.0) };
-        within("CPU of rules", rules.cpu().all(), 1.31, 1.01);
+        within("CPU of rules", rules.cpu().all(), 0.48 * 1.43, 1.01);
         // benches/results/20261121T173603Z: "CPU per stored sample in pod churn", each of 100 pods replaced each 20 seconds.
         let churn = Load { new_series_per_day: 5_000.0 * DAY_SECONDS, ..load(100.0, 1e5, 1.0) };
         within("CPU in pod churn", churn.cpu().all(), 0.985e-6 * 1e5, 1.25);
