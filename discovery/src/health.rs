@@ -2,36 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use kube_watch::{Right, WatchStatus};
+use kube_watch::{Asked, Right, WatchStatus};
 use model::Timestamp;
 
 use crate::consumer::Consumer;
 
 /// One source at one moment. Discoveries that share a watch have it as one source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceStatus {
     /// The field of the configuration: `kubernetes_sd_configs`.
     pub field: &'static str,
-    /// What is asked for: the resource of an API server, `pods`, or else the mechanism, `http`.
+    /// The resource of the API server that is watched (`pods`), or the kind of discovery (`http`).
     pub kind: &'static str,
     /// Who uses it, and under which key.
     pub used_by: Vec<(Consumer, String)>,
     /// Who is asked: a URL, files, names, or the API server. Empty where there is but one of the kind.
     pub place: String,
-    /// The API group of the resource; empty for the core, and for what is no resource.
-    pub group: &'static str,
     /// Of a watch: only this namespace.
     pub namespace: Option<String>,
     /// Of a watch: its label selector, or empty.
     pub label_selector: String,
     /// Of a watch: its field selector, or empty.
     pub field_selector: String,
-    /// When it was last asked.
-    pub asked_at: Option<Timestamp>,
-    /// When it last answered all that it was asked.
-    pub answered_at: Option<Timestamp>,
-    /// Failures since then.
-    pub n_failures: u64,
+    /// When it was asked, and when it answered all of it.
+    pub asked: Asked,
     /// Objects of a watch, or else targets.
     pub n_objects: usize,
     /// The rights that are missing to see all.
@@ -46,7 +40,7 @@ impl SourceStatus {
     /// Did it answer when it was last asked, and for all that it was asked?
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.answered_at.is_some() && self.n_failures == 0 && self.refused.is_empty()
+        self.asked.answered_at.is_some() && self.asked.n_failures == 0 && self.refused.is_empty()
     }
 
     pub(crate) fn of_watch(field: &'static str, status: WatchStatus) -> Self {
@@ -57,13 +51,10 @@ impl SourceStatus {
             kind: status.resource,
             used_by: Vec::new(),
             place: status.server,
-            group: status.group,
             namespace: status.namespace,
             label_selector: status.label_selector,
             field_selector: status.field_selector,
-            asked_at: status.asked_at,
-            answered_at: status.answered_at,
-            n_failures: status.n_failures,
+            asked: status.asked,
             n_objects: status.n_objects,
             refused: status.refused,
             error,
@@ -83,7 +74,7 @@ pub(crate) struct Worst {
 pub(crate) fn worst(sources: &[SourceStatus]) -> BTreeMap<(Consumer, &str, &'static str), Worst> {
     let mut all: BTreeMap<(Consumer, &str, &'static str), Worst> = BTreeMap::new();
     for source in sources {
-        let own = Worst { is_up: source.is_up(), answered_at: source.answered_at };
+        let own = Worst { is_up: source.is_up(), answered_at: source.asked.answered_at };
         for (consumer, key) in &source.used_by {
             let known = all.entry((*consumer, key.as_str(), source.kind)).or_insert(own);
             // One that has never answered is `None`, which is the least.
@@ -102,18 +93,8 @@ mod tests {
             field: "http_sd_configs",
             kind: "http",
             used_by: jobs.iter().map(|job| (Consumer::SCRAPE, (*job).to_owned())).collect(),
-            place: String::new(),
-            group: "",
-            namespace: None,
-            label_selector: String::new(),
-            field_selector: String::new(),
-            asked_at: None,
-            answered_at: answered_at.map(Timestamp),
-            n_failures,
-            n_objects: 0,
-            refused: Vec::new(),
-            error: None,
-            stale_since: None,
+            asked: Asked { at: None, answered_at: answered_at.map(Timestamp), n_failures },
+            ..SourceStatus::default()
         }
     }
 

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::health::worst;
 use crate::store::TargetStore;
 
-/// By consumer, its key, and what is asked for.
+/// Consumer, key of the consumer (the job), and resource or kind of discovery.
 const LABELS: [&str; 3] = ["name", "config", "kind"];
 
 struct SourceMetrics {

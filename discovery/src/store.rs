@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kube_watch::WatchHealth;
+use kube_watch::{Asked, WatchHealth};
 use model::{TargetGroup, TargetGroups, TargetLabels, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
@@ -75,10 +75,7 @@ struct Provider {
     place: String,
     /// Those that it follows; without any it is a source itself.
     watches: Vec<WatchHealth>,
-    asked_at: Option<Timestamp>,
-    answered_at: Option<Timestamp>,
-    /// Failures since then.
-    n_failures: u64,
+    asked: Asked,
     /// By their sources.
     groups: BTreeMap<String, Arc<TargetGroup>>,
     error: Option<String>,
@@ -119,9 +116,7 @@ impl TargetStore {
             kind,
             place,
             watches: Vec::new(),
-            asked_at: None,
-            answered_at: None,
-            n_failures: 0,
+            asked: Asked::default(),
             groups: BTreeMap::new(),
             error: None,
             stale_since: None,
@@ -207,10 +202,10 @@ impl TargetStore {
         // Callers log only a new state, so a fault that stays is logged once.
         let is_new = provider.error != error;
         if error.is_none() {
-            provider.answered_at = Some(Timestamp::now());
-            provider.n_failures = 0;
+            provider.asked.answered_at = Some(Timestamp::now());
+            provider.asked.n_failures = 0;
         } else {
-            provider.n_failures += 1;
+            provider.asked.n_failures += 1;
         }
         provider.error = error;
         provider.stale_since = stale_since;
@@ -274,7 +269,7 @@ impl TargetStore {
 
     fn asks(&self, id: u64) {
         if let Some(provider) = self.state().providers.get_mut(&id) {
-            provider.asked_at = Some(Timestamp::now());
+            provider.asked.at = Some(Timestamp::now());
         }
     }
 
@@ -351,19 +346,12 @@ impl Provider {
         SourceStatus {
             field: self.kind,
             kind: self.kind.strip_suffix("_sd_configs").unwrap_or(self.kind),
-            used_by: Vec::new(),
             place: self.place.clone(),
-            group: "",
-            namespace: None,
-            label_selector: String::new(),
-            field_selector: String::new(),
-            asked_at: self.asked_at,
-            answered_at: self.answered_at,
-            n_failures: self.n_failures,
+            asked: self.asked,
             n_objects: self.n_targets(),
-            refused: Vec::new(),
             error: self.error.clone(),
             stale_since: self.stale_since,
+            ..SourceStatus::default()
         }
     }
 }
@@ -424,7 +412,7 @@ impl Publisher {
         self.store.asks(self.id);
     }
 
-    /// These watches are what is asked, and say themselves how they fare.
+    /// Targets come from these watches, whose health is then that of the discovery.
     pub(crate) fn follow(&self, watches: Vec<WatchHealth>) {
         self.store.follow(self.id, watches);
     }

@@ -129,7 +129,7 @@ async fn files_are_followed_and_broken_ones_keep_their_groups() {
     assert!(manager.health()[0].error.as_ref().unwrap().contains("targets.json"));
     let source = manager.sources().remove(0);
     assert_eq!((source.kind, source.is_up(), source.n_objects), ("file", false, 1));
-    assert!(source.n_failures > 0 && source.answered_at <= source.asked_at, "{source:?}");
+    assert!(source.asked.n_failures > 0 && source.asked.answered_at <= source.asked.at, "{source:?}");
     fs::remove_file(&path).unwrap();
     until(&mut targets, "f", &[]).await;
     assert_eq!(manager.health()[0].error, None);
@@ -208,9 +208,9 @@ fn assert_sources(manager: &Manager, registry: &Registry) {
         (2, vec!["one".into(), "two".into()], vec!["two".to_owned()])
     );
     let (pods, nodes) = (of("pods"), of("nodes"));
-    assert!(pods.is_up() && pods.error.is_none() && pods.answered_at.is_some(), "{pods:?}");
+    assert!(pods.is_up() && pods.error.is_none() && pods.asked.answered_at.is_some(), "{pods:?}");
     assert_eq!((pods.n_objects, pods.refused.len(), pods.field), (1, 0, "kubernetes_sd_configs"));
-    assert!(!nodes.is_up() && nodes.n_failures > 0 && nodes.stale_since.is_some(), "{nodes:?}");
+    assert!(!nodes.is_up() && nodes.asked.n_failures > 0 && nodes.stale_since.is_some(), "{nodes:?}");
     assert_eq!((nodes.refused[0].resource, &nodes.refused[0].namespace), ("nodes", &None));
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "weft_discovery_up").unwrap();

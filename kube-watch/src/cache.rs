@@ -88,13 +88,15 @@ struct Known<K> {
     asked: Asked,
 }
 
-/// When the server was asked, and how that went.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked {
-    pub(crate) at: Option<Timestamp>,
-    pub(crate) answered_at: Option<Timestamp>,
+/// When a server was asked, and how that went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// When it was last asked.
+    pub at: Option<Timestamp>,
+    /// When it last answered with something that could be used.
+    pub answered_at: Option<Timestamp>,
     /// Failures since it worked last.
-    pub(crate) n_failures: u64,
+    pub n_failures: u64,
 }
 
 /// What there is to say of a watch at one moment.

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use model::Timestamp;
-
 use crate::access::Right;
-use crate::cache::{Cache, Failure, Summary};
+use crate::cache::{Asked, Cache, Failure, Summary};
 use crate::fault::FORBIDDEN;
 use crate::object::Kind;
 use crate::scope::Scope;
@@ -27,12 +25,8 @@ pub struct WatchStatus {
     pub label_selector: String,
     /// The field selector, or empty.
     pub field_selector: String,
-    /// When the server was last asked: for a list, or for a watch.
-    pub asked_at: Option<Timestamp>,
-    /// When it last sent something that could be used. A quiet watch is renewed every few minutes.
-    pub answered_at: Option<Timestamp>,
-    /// Failures since then.
-    pub n_failures: u64,
+    /// When the server was asked for a list, or for a watch. A quiet watch is renewed every few minutes.
+    pub asked: Asked,
     /// Objects that are known.
     pub n_objects: usize,
     /// The rights that are missing, as those to `list`; to `watch` is needed as well.
@@ -84,9 +78,7 @@ fn status<K: Kind>(id: u64, (server, scope): (&str, &Scope), known: Summary) -> 
         namespace: scope.namespace.clone(),
         label_selector: scope.label_selector.clone(),
         field_selector: scope.field_selector.clone(),
-        asked_at: known.asked.at,
-        answered_at: known.asked.answered_at,
-        n_failures: known.asked.n_failures,
+        asked: known.asked,
         n_objects: known.n_objects,
         refused,
         failure: known.failure,
@@ -118,7 +110,7 @@ mod tests {
         let cache = Arc::new(Cache::<Pod>::new());
         let scope = Scope { fallback_namespace: Some("own".to_owned()), ..Scope::default() };
         let health = WatchHealth::new(7, ("s".to_owned(), scope), &cache);
-        assert_eq!((health.status().asked_at, health.status().answered_at), (None, None));
+        assert_eq!((health.status().asked.at, health.status().asked.answered_at), (None, None));
         cache.forbid("no".to_owned(), Some(403));
         assert_eq!(places(&health.status()), [None]);
         cache.fail("neither".to_owned(), Some(403), false);
@@ -142,15 +134,15 @@ mod tests {
         cache.fail("away".to_owned(), None, true);
         cache.fail("away".to_owned(), None, true);
         let status = health.status();
-        assert_eq!((status.n_failures, status.answered_at, status.asked_at.is_some()), (2, None, true));
+        assert_eq!((status.asked.n_failures, status.asked.answered_at, status.asked.at.is_some()), (2, None, true));
         let pod = Pod { metadata: Meta::new("a", "p") };
         let objects = BTreeMap::from([(Key::new("a", "p"), Arc::new(pod))]);
         cache.replace(None, Listed { objects, unreadable: BTreeMap::new() });
         cache.recover(true);
         let status = health.status();
-        assert_eq!((status.n_objects, status.answered_at.is_some()), (1, true));
-        assert_eq!(status.n_failures, 2, "it is watching that fails");
+        assert_eq!((status.n_objects, status.asked.answered_at.is_some()), (1, true));
+        assert_eq!(status.asked.n_failures, 2, "it is watching that fails");
         cache.recover(false);
-        assert_eq!((health.status().n_failures, health.status().failure), (0, None));
+        assert_eq!((health.status().asked.n_failures, health.status().failure), (0, None));
     }
 }

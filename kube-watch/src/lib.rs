@@ -35,7 +35,7 @@ mod watch;
 mod watches;
 
 pub use access::{Access, Right};
-pub use cache::{Changes, Failure};
+pub use cache::{Asked, Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};

@@ -218,7 +218,7 @@ macro_rules! section {
                         f.note_failed(name);
                     }
                 )*
-                // What is told of several fields may be the consequence of a fault in one of them.
+                // With a fault in one field a check of several may only report what follows from it.
                 if f.is_sound() {
                     let checked = $crate::schema::section!(@check self, f, context, [$($check)?], [$($context)?]);
                     f.source.settle(checked)?;

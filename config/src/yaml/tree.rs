@@ -106,7 +106,7 @@ pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
     faults.into_iter().next().map_or(Ok(document), Err)
 }
 
-/// The same; faults after which the rest of the document can be read, such as a key that stands twice, are told beside it.
+/// The same; errors after which the rest of the document can still be parsed, such as a duplicate key, are returned beside it.
 pub(crate) fn parse_all(text: &str) -> Result<(Option<Tree>, Vec<SyntaxError>), SyntaxError> {
     let mut builder = builder(text);
     // Whatever follows the first value is not even parsed, as with go-yaml v2, which reads `prometheus.yml` upstream.

@@ -105,9 +105,9 @@ impl<'a> SourceJson<'a> {
             label_selector: &source.label_selector,
             field_selector: &source.field_selector,
             up: source.is_up(),
-            last_attempt: source.asked_at.map(rfc3339),
-            last_success: source.answered_at.map(rfc3339),
-            consecutive_failures: source.n_failures,
+            last_attempt: source.asked.at.map(rfc3339),
+            last_success: source.asked.answered_at.map(rfc3339),
+            consecutive_failures: source.asked.n_failures,
             objects: source.n_objects,
             error: source.error.as_ref(),
             stale_since: source.stale_since.map(rfc3339),
@@ -140,6 +140,7 @@ fn account(error: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use kube_watch::Asked;
     use model::Timestamp;
     use serde_json::{Value, json};
 
@@ -151,17 +152,9 @@ mod tests {
             kind: "endpoints",
             used_by: vec![(discovery::Consumer::SCRAPE, "j".to_owned())],
             place: "in-cluster".to_owned(),
-            group: "",
             namespace: Some("a".to_owned()),
-            label_selector: String::new(),
-            field_selector: String::new(),
-            asked_at: Some(Timestamp(1_700_000_000_000)),
-            answered_at: None,
-            n_failures: 3,
-            n_objects: 0,
-            refused: Vec::new(),
-            error: None,
-            stale_since: None,
+            asked: Asked { at: Some(Timestamp(1_700_000_000_000)), answered_at: None, n_failures: 3 },
+            ..SourceStatus::default()
         }
     }
 

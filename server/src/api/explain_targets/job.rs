@@ -53,7 +53,7 @@ pub(super) struct JobReport {
     pub(super) targets: Vec<TargetReport>,
     /// Why targets cannot be scraped.
     pub(super) invalid: Vec<String>,
-    /// The targets that are gone since an hour.
+    /// The targets that were lost within the last hour.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<LostReport>,
     /// How many further ones, which are not remembered.

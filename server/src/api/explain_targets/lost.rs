@@ -1,5 +1,5 @@
-//! The targets that are gone since an hour, when and why: the scrape engine says that one is gone, discovery what became of what it
-//! was made of.
+//! The targets that were lost within the last hour, when and why: the scrape engine says that one is gone, discovery what became
+//! of what it was made of.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -26,7 +26,7 @@ pub(super) struct Report {
     /// Where a pod, Service or target was seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) sightings: Vec<Sighting>,
-    /// What was asked for was a target, and is gone since an hour.
+    /// The targets of what was asked for that were lost within the last hour.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<LostReport>,
 }
